@@ -1,5 +1,35 @@
-"""Age estimation of living adolescents from knee MRI."""
+"""Age estimation of living adolescents from knee MRI.
+
+The public names are loaded when they are first used, so that ``import kneeage`` costs nothing.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0.dev0"
+__all__ = ["__version__", "estimate", "load_volume", "segment"]
+
+if TYPE_CHECKING:
+    from kneeage.io.read import load as load_volume
+    from kneeage.pipeline import estimate
+    from kneeage.pipeline import segment_file as segment
+else:
+    _HOME = {
+        "estimate": ("kneeage.pipeline", "estimate"),
+        "load_volume": ("kneeage.io.read", "load"),
+        "segment": ("kneeage.pipeline", "segment_file"),
+    }
+
+    def __getattr__(name: str) -> object:
+        """Load a public name from the room it lives in."""
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, attribute = _HOME[name]
+        return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted(__all__)

@@ -11,6 +11,8 @@ from kneeage.core.anatomy import Plane, Sex
 
 BUNDLE_SCHEMA_VERSION = "1.0"
 VIRTUAL_POPULATION = "virtual"
+# Manufacturer (DICOM) or descrip (NIfTI) of every image that the virtual cohort makes.
+VIRTUAL_IMAGE_MARK = "kneeage virtual cohort"
 
 
 class _Part(BaseModel):
@@ -68,7 +70,9 @@ class BundleManifest(_Part):
     schema_version: str = BUNDLE_SCHEMA_VERSION
     name: str
     version: str
-    population: str = Field(description=f"who it was trained on; {VIRTUAL_POPULATION!r} for computer-generated subjects")
+    population: str = Field(
+        description=f"who it was trained on; {VIRTUAL_POPULATION!r} for computer-generated subjects"
+    )
     licence: str
     plane: Plane
     sexes: list[Sex]
@@ -83,7 +87,9 @@ class BundleManifest(_Part):
     calibration: Calibration = Field(default_factory=Calibration)
     training_split_sha256: str = Field(description="SHA-256 over the sorted training and validation subject ids")
     made_with: dict[str, str] = Field(default_factory=dict, description="versions of the software that trained it")
-    held_out: dict[str, float] = Field(default_factory=dict, description="measured on held-out subjects, see MODEL_CARD.md")
+    held_out: dict[str, float] = Field(
+        default_factory=dict, description="measured on held-out subjects, see MODEL_CARD.md"
+    )
 
     @property
     def is_virtual(self) -> bool:

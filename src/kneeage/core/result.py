@@ -46,9 +46,9 @@ class ThresholdDecision(str, Enum):
 
 
 class _Part(BaseModel):
-    """A part of the result: unknown keys are refused, values are fixed once made."""
+    """A part of the result: unknown keys are refused, values are fixed once made, every key is written."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
 
 
 class Reason(_Part):
@@ -102,7 +102,9 @@ class PlateReport(_Part):
     found: bool = Field(description="the site (interface of epiphysis and metaphysis) was seen, open or closed")
     stages: SkeletalStages = Field(default_factory=SkeletalStages)
     openness: float | None = Field(None, ge=0, le=1, description="share of the site's width that is still open")
-    thickness_mm: float | None = Field(None, ge=0, description="median thickness of the open part; null when none is open")
+    thickness_mm: float | None = Field(
+        None, ge=0, description="median thickness of the open part; null when none is open"
+    )
     area_mm2: float | None = Field(None, ge=0, description="area of the open plate seen along the bone's long axis")
     volume_mm3: float | None = Field(None, ge=0, description="volume of the open plate")
 
@@ -197,7 +199,9 @@ class Result(_Part):
     plates: dict[str, PlateReport] = Field(default_factory=dict)
     estimated_age_years: float | None = Field(None, description="most probable age: the mode of the posterior")
     interval_years: list[Interval] = Field(default_factory=list)
-    minimum_age_years: MinimumAge | None = Field(None, description="null where the bundle carries no reference subjects")
+    minimum_age_years: MinimumAge | None = Field(
+        None, description="null where the bundle carries no reference subjects"
+    )
     age_distribution: list[AgeProbability] = Field(default_factory=list)
     class_probabilities: dict[str, float] = Field(default_factory=dict)
     thresholds: list[ThresholdReport] = Field(default_factory=list)

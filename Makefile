@@ -1,0 +1,65 @@
+# Every target sets itself up: a bare Python 3.11 and a way to install packages are enough.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-slow lint format bench schema system-packages clean distclean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+SERVING := $(VENV)/.serving
+DEVELOPMENT := $(VENV)/.development
+DEMO := build/demo
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+demo: $(SERVING) ## a virtual subject as DICOM, read back, estimated, reported
+	@rm -rf $(DEMO)
+	@$(BIN)/kneeage demo -o $(DEMO)
+
+test: $(DEVELOPMENT) system-packages ## all tests but the slow ones, without any network
+	$(BIN)/python -m pytest
+
+test-slow: $(DEVELOPMENT) system-packages ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(DEVELOPMENT) ## ruff, mypy, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(DEVELOPMENT) ## mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(DEVELOPMENT) ## measure serving; writes benchmarks/results/
+	$(BIN)/python -m benchmarks.bench_serving
+
+schema: $(DEVELOPMENT) ## generate docs/result.schema.json from the code
+	$(BIN)/python tools/write_schema.py
+
+# The only system package is a DICOM validator; tests that need it are skipped with a reason where it is absent.
+system-packages:
+	@tools/install_system_packages
+
+$(SERVING): pyproject.toml
+	@echo "Installing kneeage into $(VENV) (only the first time)"
+	@[[ -x $(BIN)/python ]] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(DEVELOPMENT): pyproject.toml
+	@echo "Installing kneeage with its training and development extras into $(VENV) (only the first time)"
+	@[[ -x $(BIN)/python ]] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
+	@touch $(SERVING) $@
+
+clean: ## remove what was built; the virtual environment stays
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests tools benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## remove the virtual environment too
+	rm -rf $(VENV)

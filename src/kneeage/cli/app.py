@@ -1,0 +1,55 @@
+"""The commands and what they have in common. Libraries are loaded inside the commands, so that help comes at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import kneeage
+from kneeage.cli import bundle, demo, doctor, estimate, inspect, segment
+from kneeage.cli.speak import give, set_loudness
+
+EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 input refused, 4 abstained (no age given)."
+
+app = typer.Typer(
+    name="kneeage",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EPILOG,
+)
+
+
+def run() -> None:
+    """Run the command line."""
+    app(prog_name="kneeage")
+
+
+def _give_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        give(f"kneeage {kneeage.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_give_version, help="Print the version and stop.", is_eager=True)
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")] = False,
+    verbose: Annotated[
+        int,
+        typer.Option("--verbose", "-v", count=True, show_default=False, help="Say what is done; -vv: everything."),
+    ] = 0,
+) -> None:
+    """Age estimation of living adolescents from knee MRI. Its output is a draft; it never decides an age alone."""
+    set_loudness(quiet=quiet, verbosity=verbose)
+
+
+for command in (demo, inspect, estimate, segment, doctor):
+    app.command()(getattr(command, command.__name__.rpartition(".")[2]))
+app.add_typer(bundle.app)

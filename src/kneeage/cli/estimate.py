@@ -1,0 +1,112 @@
+"""``kneeage estimate``: a knee MRI in, a folder with the draft report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kneeage.cli.options import AsJson, BundleFolder, Lang, Series, Source, language, numbers
+from kneeage.cli.speak import answering, give, tell, working
+from kneeage.core.anatomy import Sex
+from kneeage.core.errors import EXIT_ABSTAINED, InputRefusedError
+
+if TYPE_CHECKING:
+    from kneeage.core.result import Result
+    from kneeage.decide.question import QuestionOptions
+
+THRESHOLDS = "12,14,16,18"
+ReportFolder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", help="New folder for the report.", show_default=False)
+]
+
+
+@answering
+def estimate(
+    path: Source,
+    output: ReportFolder,
+    series: Series = None,
+    sex: Annotated[Sex | None, typer.Option(help="Sex of the subject; never read from a header.")] = None,
+    question: Annotated[str | None, typer.Option(metavar="TEXT", help="Question, for the report.")] = None,
+    legal_basis: Annotated[str | None, typer.Option(metavar="TEXT", help="Its legal basis, for the report.")] = None,
+    claimed_age: Annotated[
+        float | None, typer.Option(metavar="YEARS", help="Age that the subject claims, for the report; never used.")
+    ] = None,
+    thresholds: Annotated[str, typer.Option(metavar="YEARS,...", help="Age limits to judge.")] = THRESHOLDS,
+    prior: Annotated[
+        str | None,
+        typer.Option(metavar="uniform:8-26|FILE", help="Prior ages: a range, or a CSV file of age_years,weight."),
+    ] = None,
+    bundle: BundleFolder = None,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Estimate the age and write a draft report."""
+    language(lang)
+    asked: QuestionOptions = {
+        "sex": sex,
+        "thresholds": numbers(thresholds),
+        "prior": prior,
+        "question": question,
+        "legal_basis": legal_basis,
+        "claimed_age_years": claimed_age,
+    }
+    result = _examine(path, output, series=series, bundle=bundle, lang=lang, asked=asked, as_json=as_json)
+    if as_json:
+        give(result.model_dump_json(indent=2))
+    tell_result(result, output)
+    leave(result)
+
+
+def tell_result(result: Result, folder: Path) -> None:
+    """Say what was found and where the report is."""
+    from kneeage.report.summary import reason_lines, summary, virtual_sentences
+    from kneeage.report.words import words
+
+    say = words("en")
+    for sentence in [*virtual_sentences(result, say), summary(result, say)]:
+        tell(sentence)
+    for name, message, advice in reason_lines(result, say):
+        tell(f"- {name}: {message}. {advice}")
+    tell(f"Draft report: {folder / 'report.html'}")
+
+
+def leave(result: Result) -> None:
+    """Leave with the exit code of an abstention, if it is one.
+
+    Raises:
+        typer.Exit: No age was given.
+    """
+    from kneeage.core.result import Outcome
+
+    if result.outcome is Outcome.ABSTAINED:
+        raise typer.Exit(EXIT_ABSTAINED)
+
+
+def _examine(
+    path: Path,
+    output: Path,
+    *,
+    series: str | None,
+    bundle: Path | None,
+    lang: str,
+    asked: QuestionOptions,
+    as_json: bool,
+) -> Result:
+    """Estimate and write the documents; a refusal is also given as JSON where JSON was asked for."""
+    from kneeage.decide.question import Question
+    from kneeage.io.output import require_free
+    from kneeage.pipeline import refused, write_documents
+    from kneeage.pipeline import estimate as examine
+
+    require_free(output)
+    try:
+        with working("Estimating"):
+            examination = examine(path, series=series, bundle=bundle, **asked)
+            write_documents(examination, output, lang)
+    except InputRefusedError as error:
+        if as_json:
+            give(refused(error, Question(**asked)).model_dump_json(indent=2))
+        raise
+    return examination.result

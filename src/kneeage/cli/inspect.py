@@ -1,0 +1,75 @@
+"""``kneeage inspect``: every series found, its rank and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kneeage.cli.options import AsJson, Source
+from kneeage.cli.speak import answering, give, show, tell, working
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kneeage.io.series import Candidate
+
+_FREE_TEXTS = {"__all__": {"header": {"texts"}}}
+
+
+@answering
+def inspect(path: Source, as_json: AsJson = False) -> None:
+    """List every series found, ranked, with the reasons."""
+    from kneeage.io.read import list_candidates
+
+    with working("Reading"):
+        candidates = list_candidates(path)
+    if as_json:
+        give(_json(candidates))
+        return
+    show(_table(candidates))
+    tell(f"{len(candidates)} series, {sum(candidate.suitable for candidate in candidates)} suitable.")
+
+
+def _json(candidates: list[Candidate]) -> str:
+    """Write the candidates as JSON, without free texts of the header, which may name a subject."""
+    from pydantic import TypeAdapter
+
+    from kneeage.io.series import Candidate
+
+    return TypeAdapter(list[Candidate]).dump_json(candidates, indent=2, exclude=_FREE_TEXTS).decode()
+
+
+def _table(candidates: list[Candidate]) -> Table:
+    """Put the candidates into a table, best first; the key that ``--series`` takes stands on a line of its own."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 1, 1, 0), expand=True)
+    table.add_column("rank", no_wrap=True)
+    table.add_column("series and why", ratio=1, overflow="fold")
+    for candidate in candidates:
+        lines = [_what(candidate), *(f"  {reason}" for reason in candidate.reasons), f"  --series {candidate.key}"]
+        table.add_row(_rank(candidate), Text("\n".join(lines)))
+    return table
+
+
+def _rank(candidate: Candidate) -> str:
+    """Write the rank, or that a series is no candidate."""
+    if not candidate.suitable:
+        return "unsuitable"
+    return "-" if candidate.rank is None else str(candidate.rank)
+
+
+def _what(candidate: Candidate) -> str:
+    """Say in one line what a series is."""
+    header = candidate.header
+    size = " x ".join(str(count) for count in header.shape)
+    spacing = " x ".join(f"{step:.3g}" for step in header.spacing_mm)
+    parts = [
+        header.description or "(no description)",
+        "plane unknown" if header.plane is None else header.plane.value,
+        header.weighting,
+        f"{size} voxels of {spacing} mm",
+        None if header.side.value == "unknown" else header.side.value,
+        "virtual" if header.virtual else None,
+    ]
+    return ", ".join(part for part in parts if part)

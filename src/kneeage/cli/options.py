@@ -1,0 +1,44 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Source = Annotated[
+    Path, typer.Argument(metavar="PATH", help="DICOM file, folder, DICOMDIR, zip, or NIfTI file.", show_default=False)
+]
+Series = Annotated[str | None, typer.Option("--series", metavar="UID", help="Series to read, as 'inspect' lists it.")]
+BundleFolder = Annotated[
+    Path | None, typer.Option("--bundle", metavar="FOLDER", help="Model bundle; the one that is shipped if not given.")
+]
+Lang = Annotated[str, typer.Option("--lang", metavar="en|zh", help="Language of the report.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on stdout.")]
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Read numbers that are parted by commas.
+
+    Args:
+        text: Such as ``"12,14,16,18"``.
+
+    Raises:
+        typer.BadParameter: A part is no number.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"give numbers parted by commas, such as 12,14,16,18; found {text!r}") from None
+
+
+def language(lang: str) -> str:
+    """Check, before any work is done, that the report is written in a language.
+
+    Raises:
+        UsageError: It is not.
+    """
+    from kneeage.report.words import words
+
+    return words(lang).lang

@@ -1,0 +1,118 @@
+"""How the command line speaks: words on stderr, data on stdout, an error as one sentence."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec
+
+import typer
+
+from kneeage.core.errors import EXIT_FAILED, KneeAgeError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+Arguments = ParamSpec("Arguments")
+_TRACEBACK_VERBOSITY = 2
+
+
+@dataclass
+class Loudness:
+    """How much the user wants to read."""
+
+    quiet: bool = False
+    verbosity: int = 0
+
+
+LOUDNESS = Loudness()
+
+
+def set_loudness(*, quiet: bool, verbosity: int) -> None:
+    """Take the options ``-q`` and ``-v``; logging is off until ``-v``.
+
+    Args:
+        quiet: Say nothing but errors.
+        verbosity: 0: no log; 1: what is done; 2: everything, with tracebacks.
+    """
+    LOUDNESS.quiet, LOUDNESS.verbosity = quiet, verbosity
+    if verbosity:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        logger = logging.getLogger("kneeage")
+        logger.handlers[:] = [handler]
+        logger.setLevel(logging.INFO if verbosity == 1 else logging.DEBUG)
+
+
+def tell(*words: RenderableType) -> None:
+    """Say something to the user, on stderr, unless ``-q`` was given."""
+    if not LOUDNESS.quiet:
+        _console(stderr=True).print(*words, soft_wrap=True)
+
+
+def show(table: RenderableType) -> None:
+    """Put a table on stdout, as wide as the terminal, or 100 columns wide where it is piped."""
+    console = _console(stderr=False)
+    console.print(table, width=None if console.is_terminal else 100)
+
+
+def give(data: str) -> None:
+    """Put data on stdout, exactly as they are."""
+    typer.echo(data)
+
+
+@contextmanager
+def working(words: str) -> Iterator[None]:
+    """Show on a terminal that something goes on, while the block runs."""
+    console = _console(stderr=True)
+    if LOUDNESS.quiet or not console.is_terminal:
+        yield
+        return
+    with console.status(words):
+        yield
+
+
+def answering(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Turn what a command raises into one sentence on stderr and the exit code that goes with it."""
+
+    @wraps(command)
+    def answer(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except KneeAgeError as error:
+            _report(str(error), error)
+            raise typer.Exit(error.exit_code) from None
+        except (typer.Exit, typer.Abort, KeyboardInterrupt, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001 (the outer edge: whatever fails is said, never as a traceback)
+            _report(_unexpected(error), error)
+            raise typer.Exit(EXIT_FAILED) from None
+
+    return answer
+
+
+def _unexpected(error: Exception) -> str:
+    """Say that something failed that nobody foresaw; the error's own text may name a subject and is held back."""
+    return (
+        f"unexpected failure ({type(error).__name__}); nothing was written. "
+        "Run again as 'kneeage -vv ...' and report what it prints"
+    )
+
+
+def _report(sentence: str, error: Exception) -> None:
+    """Say an error; a traceback comes only with ``-vv``."""
+    if LOUDNESS.verbosity >= _TRACEBACK_VERBOSITY:
+        typer.echo("".join(traceback.format_exception(error)), err=True)
+    typer.echo(f"kneeage: {sentence}", err=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    """Make a console; rich is loaded only when there is something to say."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False)

@@ -1,0 +1,143 @@
+"""The posterior distribution of age, and what is read off it.
+
+Within a bin every age is equally likely: probabilities between edges are interpolated linearly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kneeage.core.errors import UsageError
+from kneeage.core.result import AgeProbability, LikelihoodRatio
+from kneeage.decide.prior import FittedPrior
+
+FloatArray = NDArray[np.float64]
+# Completed years reported one by one; below and above are pooled. Source: the paper's classes 10 to 18 (PAPER.md).
+FIRST_CLASS_YEARS, LAST_CLASS_YEARS = 10, 18
+# Width in years of the age windows on either side of a threshold that a likelihood ratio compares. Source: ours.
+WINDOW_YEARS = 2.0
+
+
+@dataclass(frozen=True)
+class AgeDistribution:
+    """A distribution of age over bins.
+
+    Args:
+        edges_years: Edges of the bins, rising.
+        masses: Probability of each bin, summing to 1.
+    """
+
+    edges_years: tuple[float, ...]
+    masses: tuple[float, ...]
+
+    def below(self, age_years: float) -> float:
+        """Give the probability of being younger than an age."""
+        cumulative = np.concatenate([[0.0], np.cumsum(self.masses)])
+        return float(np.clip(np.interp(age_years, self.edges_years, cumulative), 0.0, 1.0))
+
+    def at_least(self, age_years: float) -> float:
+        """Give the probability of having completed an age."""
+        return 1.0 - self.below(age_years)
+
+    def quantile(self, share: float) -> float:
+        """Give the age in years below which a share of the distribution lies."""
+        cumulative = np.cumsum(self.masses)
+        wanted = min(max(share, 0.0), 1.0) * cumulative[-1]
+        index = int(np.searchsorted(cumulative, wanted, side="left"))
+        index += int(np.argmax(np.array(self.masses[index:]) > 0))  # an empty bin holds no quantile
+        low, high = self.edges_years[index : index + 2]
+        inside = 1 - (cumulative[index] - wanted) / self.masses[index]
+        return float(low + min(max(inside, 0.0), 1.0) * (high - low))
+
+    @property
+    def mode_years(self) -> float:
+        """Most probable age: the centre of the densest bin, the middle one where several are equally dense."""
+        density = np.array(self.masses) / np.diff(self.edges_years)
+        best = np.flatnonzero(density >= density.max() * (1 - 1e-9))
+        index = int(best[len(best) // 2])
+        return (self.edges_years[index] + self.edges_years[index + 1]) / 2
+
+    @property
+    def mode_is_last(self) -> bool:
+        """Whether the most probable age lies in the last bin, beyond which nothing is known."""
+        return self.mode_years > self.edges_years[-2]
+
+    def probabilities(self) -> list[AgeProbability]:
+        """List the probability of each bin."""
+        return [
+            AgeProbability(age_years=low, probability=min(mass, 1.0))
+            for low, mass in zip(self.edges_years, self.masses, strict=False)
+        ]
+
+    def class_probabilities(self) -> dict[str, float]:
+        """Give the probability of each completed year from 10 to 18, and of less and of more."""
+        years = range(FIRST_CLASS_YEARS, LAST_CLASS_YEARS + 1)
+        single = {str(year): max(self.below(year + 1) - self.below(year), 0.0) for year in years}
+        return {
+            f"<{FIRST_CLASS_YEARS}": self.below(FIRST_CLASS_YEARS),
+            **single,
+            f">={LAST_CLASS_YEARS + 1}": self.at_least(LAST_CLASS_YEARS + 1),
+        }
+
+
+def posterior(log_likelihood: FloatArray, prior: FittedPrior) -> AgeDistribution:
+    """Join likelihood and prior.
+
+    Args:
+        log_likelihood: Log-likelihood of each of the bundle's bins, up to a constant; minus infinity where the bundle
+            knows nothing. Shape (bins,).
+        prior: Prior on the same bins.
+
+    Returns:
+        The posterior on the prior's bins.
+
+    Raises:
+        UsageError: The prior lies only on ages of which the bundle knows nothing.
+    """
+    own = log_likelihood[prior.first_bin : prior.first_bin + len(prior.masses)]
+    masses = np.array(prior.masses)
+    known = np.isfinite(own) & (masses > 0)
+    if not known.any():
+        raise UsageError(
+            f"the bundle was trained on no subject of the ages that the prior {prior.name!r} allows; give a wider prior"
+        )
+    weights = np.where(known, masses * np.exp(np.where(known, own, -np.inf) - own[known].max()), 0.0)
+    return AgeDistribution(prior.edges_years, tuple(map(float, weights / weights.sum())))
+
+
+def likelihood_ratio(
+    log_likelihood: FloatArray, edges_years: Sequence[float], age_years: float
+) -> LikelihoodRatio | None:
+    """Compare the windows just above and just below an age; no prior enters.
+
+    Within each window, cut to the bundle's ages, every age counts the same.
+
+    Args:
+        log_likelihood: Log-likelihood of each bin, up to a constant, shape (bins,).
+        edges_years: Edges of the bins.
+        age_years: The threshold.
+
+    Returns:
+        The ratio with its windows; None when a window holds no age of the bundle, or one that it saw no subject of.
+    """
+    likelihood = np.where(np.isfinite(log_likelihood), np.exp(log_likelihood - log_likelihood.max()), np.nan)
+    below = (max(age_years - WINDOW_YEARS, edges_years[0]), min(age_years, edges_years[-1]))
+    above = (max(age_years, edges_years[0]), min(age_years + WINDOW_YEARS, edges_years[-1]))
+    if below[0] >= below[1] or above[0] >= above[1]:
+        return None
+    lower, upper = (_mean_over(likelihood, edges_years, *window) for window in (below, above))
+    if np.isnan(lower + upper):
+        return None
+    return LikelihoodRatio(value=upper / lower if lower > 0 else None, ages_below=below, ages_above=above)
+
+
+def _mean_over(likelihood: FloatArray, edges_years: Sequence[float], low: float, high: float) -> float:
+    """Average the likelihood over a window of ages; not a number where a bin of it is unknown."""
+    edges = np.asarray(edges_years)
+    overlap = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
+    touched = overlap > 0
+    return float(np.average(likelihood[touched], weights=overlap[touched]))

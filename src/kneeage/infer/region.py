@@ -1,0 +1,165 @@
+"""Find the slices through the plates' sites and cut the region that the age network sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kneeage.core.anatomy import DISTAL_FEMUR, PLATE_SITES, PROXIMAL_TIBIA, PlateSite
+from kneeage.core.errors import GeometryError
+from kneeage.core.manifest import AgeStage
+from kneeage.core.volume import Volume
+from kneeage.infer.columns import site_columns
+from kneeage.infer.slices import to_slices
+
+# A slice shows a site when it shows at least this share of the site's largest width. Source: ours; it leaves out the
+# margins, where a thick slice mixes bone with soft tissue.
+MIN_WIDTH_SHARE = 1 / 3
+# The least width of a site, well under the 50 to 80 mm of a real one. Source: ours.
+MIN_WIDTH_MM = 15.0
+# The least volume of a bone: a tenth of what one 3 mm slice through a knee shows of it. Source: ours.
+MIN_BONE_MM3 = 2000.0
+
+
+@dataclass(frozen=True)
+class SiteSeen:
+    """What is seen of one plate's site.
+
+    Args:
+        bone_seen: Whether the bone was labelled at all.
+        found: Whether the site was seen, open or closed.
+        slices: Indices along K of the slices that show a fair share of its width.
+        centre_mm: World position of its middle; None when it was not found.
+        width_mm: Its largest width within one slice.
+    """
+
+    bone_seen: bool
+    found: bool
+    slices: tuple[int, ...]
+    centre_mm: tuple[float, float, float] | None
+    width_mm: float
+
+
+@dataclass(frozen=True)
+class SitesSeen:
+    """What is seen of both plates' sites."""
+
+    distal_femur: SiteSeen
+    proximal_tibia: SiteSeen
+
+    def of(self, site: PlateSite) -> SiteSeen:
+        """Give what is seen of one plate's site."""
+        return {DISTAL_FEMUR.name: self.distal_femur, PROXIMAL_TIBIA.name: self.proximal_tibia}[site.name]
+
+    @property
+    def both_found(self) -> bool:
+        """Whether both sites were seen."""
+        return self.distal_femur.found and self.proximal_tibia.found
+
+    @property
+    def common_slices(self) -> tuple[int, ...]:
+        """Slices that show both sites, in order: the only ones the age network sees."""
+        return tuple(sorted(set(self.distal_femur.slices) & set(self.proximal_tibia.slices)))
+
+
+def find_sites(labels: Volume) -> SitesSeen:
+    """Find both plates' sites.
+
+    Args:
+        labels: Label values, shape (1, I, J, K), in a canonical orientation whose rows run down the leg.
+
+    Returns:
+        What is seen of each site.
+
+    Raises:
+        GeometryError: The rows do not run down the leg.
+    """
+    femur, tibia = (_find_site(labels, site) for site in PLATE_SITES)
+    return SitesSeen(femur, tibia)
+
+
+def chosen_slices(sites: SitesSeen, max_slices: int) -> tuple[int, ...]:
+    """Choose at most ``max_slices`` of the slices through both sites, evenly spread."""
+    common = sites.common_slices
+    picks = np.linspace(0, len(common) - 1, min(max_slices, len(common)))
+    return tuple(common[round(float(pick))] for pick in picks)
+
+
+def age_regions(image: Volume, plate_probability: Volume, sites: SitesSeen, stage: AgeStage) -> NDArray[np.float32]:
+    """Cut the region around both sites out of the slices that show them.
+
+    All slices share one centre, the midpoint between both sites. What lies outside the image is filled with the
+    image's least value and no plate.
+
+    Args:
+        image: Prepared image, shape (1, I, J, K).
+        plate_probability: Probabilities of open plate and scar on the same grid, shape (2, I, J, K).
+        sites: What ``find_sites`` found on this grid.
+        stage: Region shape and number of slices.
+
+    Returns:
+        Float32 (S, 3, rows, columns), with S between 0 and ``stage.max_slices``.
+
+    Raises:
+        GeometryError: A site was not found, so there is no centre.
+    """
+    indices = chosen_slices(sites, stage.max_slices)
+    row, column = _centre(image, sites)
+    grey = _cut(to_slices(image.array, indices), row, column, stage.region_shape, float(image.array.min()))
+    plates = _cut(to_slices(plate_probability.array, indices), row, column, stage.region_shape, 0.0)
+    return np.concatenate([grey, plates], axis=1).astype(np.float32)
+
+
+def _find_site(labels: Volume, site: PlateSite) -> SiteSeen:
+    """Find one plate's site."""
+    bone_seen = _volume_mm3(labels, site) >= MIN_BONE_MM3
+    columns = site_columns(labels, site)
+    widths = np.count_nonzero(columns.seen, axis=0) * labels.spacing[0]
+    if not bone_seen or widths.max() < MIN_WIDTH_MM:
+        return SiteSeen(bone_seen, False, (), None, float(widths.max()))
+    slices = np.flatnonzero(widths >= MIN_WIDTH_SHARE * widths.max())
+    seen = np.zeros_like(columns.seen)
+    seen[:, slices] = columns.seen[:, slices]
+    centre = _middle(labels, seen, columns.centre_row)
+    return SiteSeen(True, True, tuple(int(index) for index in slices), centre, float(widths.max()))
+
+
+def _volume_mm3(labels: Volume, site: PlateSite) -> float:
+    """Measure the labelled volume of the bone around a site in mm3."""
+    voxels = np.count_nonzero(np.isin(labels.array, site.bone))
+    return float(voxels * abs(np.linalg.det(labels.affine[:3, :3])))
+
+
+def _middle(labels: Volume, seen: NDArray[np.bool_], centre_row: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Give the world position of a site's middle: halfway across, at the median row, of the median slice."""
+    column, slice_index = np.nonzero(seen)
+    across = (float(column.min()) + float(column.max())) / 2
+    x, y, z = labels.world((across, np.median(centre_row[seen]), np.median(slice_index)))
+    return (float(x), float(y), float(z))
+
+
+def _centre(image: Volume, sites: SitesSeen) -> tuple[int, int]:
+    """Give row and column of the midpoint between both sites, rounded to a voxel."""
+    centres = [sites.of(site).centre_mm for site in PLATE_SITES]
+    if None in centres:
+        raise GeometryError("the region needs both plates' sites; at least one was not found in the labels")
+    column, row, _ = image.index(np.mean(np.array(centres, dtype=np.float64), axis=0))
+    return round(float(row)), round(float(column))
+
+
+def _cut(stack: NDArray[np.generic], row: int, column: int, shape: tuple[int, int], fill: float) -> NDArray[np.generic]:
+    """Cut rows and columns around a centre; (S, C, J, I) to (S, C, rows, columns)."""
+    starts = (row - shape[0] // 2, column - shape[1] // 2)
+    out = np.full((*stack.shape[:2], *shape), fill, dtype=stack.dtype)
+    inner, outer = zip(*(_overlap(*job) for job in zip(starts, shape, stack.shape[2:], strict=True)), strict=True)
+    out[:, :, inner[0], inner[1]] = stack[:, :, outer[0], outer[1]]
+    return out
+
+
+def _overlap(start: int, size: int, available: int) -> tuple[slice, slice]:
+    """Say where a window of ``size`` meets an axis of ``available`` voxels: in the window, and on the axis."""
+    low = min(max(start, 0), available)
+    high = max(min(start + size, available), low)
+    return slice(low - start, high - start), slice(low, high)

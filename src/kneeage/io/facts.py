@@ -1,0 +1,155 @@
+"""Reading attributes tolerantly: an invalid value is an absent value, and nothing is said on stderr.
+
+Warnings of the DICOM library quote the values they complain about, which may name a subject; so they are silenced.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as DicomSequence
+
+# What pydicom raises on damaged files and invalid values.
+READ_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    EOFError,
+    InvalidDicomError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep the warnings of the libraries, which quote header values, to ourselves."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+class Facts:
+    """Attributes looked up in several data sets, the first that has a valid value wins.
+
+    Args:
+        datasets: Data sets, the most specific first.
+    """
+
+    def __init__(self, *datasets: Dataset) -> None:
+        self._datasets = datasets
+
+    def value(self, keyword: str) -> object:
+        """Give the first valid, non-empty value, or None."""
+        for dataset in self._datasets:
+            found = _value(dataset, keyword)
+            if found is not None:
+                return found
+        return None
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """Give all values as clean text."""
+        cleaned = (_clean(str(part)) for part in _many(self.value(keyword)))
+        return tuple(part for part in cleaned if part)
+
+    def text(self, keyword: str) -> str | None:
+        """Give the values as one clean text, or None."""
+        return " ".join(self.texts(keyword)) or None
+
+    def codes(self, keyword: str) -> tuple[str, ...]:
+        """Give all values of a code string in upper case."""
+        return tuple(part.upper() for part in self.texts(keyword))
+
+    def numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
+        """Give exactly ``count`` finite numbers, or None."""
+        found = tuple(_number(part) for part in _many(self.value(keyword)))
+        finite = tuple(number for number in found if number is not None)
+        return finite if len(found) == len(finite) == count else None
+
+    def number(self, keyword: str) -> float | None:
+        """Give the first value as a finite number, or None."""
+        parts = _many(self.value(keyword))
+        return _number(parts[0]) if parts else None
+
+    def whole(self, keyword: str) -> int | None:
+        """Give the first value as a whole number, or None."""
+        number = self.number(keyword)
+        return None if number is None or number != int(number) else int(number)
+
+    def items(self, keyword: str) -> list[Dataset]:
+        """Give the items of a sequence."""
+        found = self.value(keyword)
+        return list(found) if isinstance(found, DicomSequence) else []
+
+
+def macros_of(group: Dataset) -> list[Dataset]:
+    """Give the first item of every macro of a functional group. Source: DICOM PS3.3 section C.7.6.16."""
+    macros = []
+    for keyword in group.dir():
+        items = Facts(group).items(keyword)
+        macros += items[:1]
+    return macros
+
+
+def _value(dataset: Dataset, keyword: str) -> object:
+    """Read one attribute; None where it is absent, empty or invalid."""
+    try:
+        found: object = dataset.get(keyword)
+    except READ_ERRORS:
+        return None
+    is_empty = found is None or (isinstance(found, str | MultiValue | DicomSequence) and len(found) == 0)
+    return None if is_empty else found
+
+
+def _many(value: object) -> list[object]:
+    """Give one or many values as a list."""
+    if value is None:
+        return []
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return list(value)
+    return [value]
+
+
+def _number(value: object) -> float | None:
+    """Convert to a finite number."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _clean(value: str) -> str:
+    """Drop control characters and blanks around, and mend the script."""
+    return "".join(letter if letter.isprintable() else " " for letter in _mended(value)).strip()
+
+
+def _mended(value: str) -> str:
+    """Mend text whose character set was not declared: many scanners write UTF-8 or GB 2312 and say nothing.
+
+    Latin text never passes: one accented letter between plain ones is neither valid UTF-8 nor a GB 2312 pair.
+    """
+    if value.isascii():
+        return value
+    for encoding in ("utf-8", "gb2312"):
+        try:
+            return value.encode("latin-1").decode(encoding)
+        except UnicodeError:
+            continue
+    return value

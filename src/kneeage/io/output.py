@@ -1,0 +1,150 @@
+"""Outputs that are whole or not there: written under a temporary name beside their place, renamed at the end."""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from kneeage.core.errors import OutputError
+
+_DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_MACHINE_AT_FAULT = _DISK_FULL | {errno.EROFS, errno.EFBIG, errno.EIO}
+_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder that takes its place when the block ends well, and is removed when it does not.
+
+    Folders above it are made where they are missing, and removed again with it.
+
+    Args:
+        path: The folder wanted; it must not be there, or be empty.
+
+    Yields:
+        A temporary folder beside it, to write into.
+
+    Raises:
+        OutputError: Something lies at the path, the place is not writable, or the disk is full.
+    """
+    path = Path(path).absolute()
+    require_free(path)
+    with _temporary(path, Path.mkdir) as temporary:
+        yield temporary
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary file name that takes its place when the block ends well, and is removed when it does not.
+
+    Args:
+        path: The file wanted; it must not be there. Its ending, such as ``.nii.gz``, is kept in the temporary name.
+
+    Yields:
+        The name of an empty temporary file beside it, to write to.
+
+    Raises:
+        OutputError: Something lies at the path, the place is not writable, or the disk is full.
+    """
+    path = Path(path).absolute()
+    _require_absent(path)
+    with _temporary(path, Path.touch) as temporary:
+        yield temporary
+
+
+def require_free(path: Path) -> None:
+    """Check, before any work is done, that an output folder may take this place.
+
+    Args:
+        path: The folder wanted.
+
+    Raises:
+        OutputError: A file lies there, or a folder that is not empty, or one that cannot be looked into.
+    """
+    try:
+        taken = path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir())))
+    except OSError as error:
+        raise _output_error(path, error) from error
+    if taken:
+        kind = "a folder that is not empty" if path.is_dir() and not path.is_symlink() else "a file"
+        raise OutputError(f"{str(path)!r} is {kind}; choose another output folder, or remove it first")
+
+
+def _require_absent(path: Path) -> None:
+    """Refuse to overwrite."""
+    try:
+        there = path.is_symlink() or path.exists()
+    except OSError as error:
+        raise _output_error(path, error) from error
+    if there:
+        raise OutputError(f"{str(path)!r} is there already; choose another file name, or remove it first")
+
+
+@contextmanager
+def _temporary(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Make a temporary sibling; rename it to the path, or remove it with the folders that were made for it."""
+    temporary = path.with_name(f".{secrets.token_hex(4)}.part.{path.name}")
+    missing = _missing_parents(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make(temporary)
+        yield temporary
+        _take_place(temporary, path)
+    except BaseException as error:
+        _remove(temporary, missing)
+        if isinstance(error, OSError) and _is_about(error, temporary, path):
+            raise _output_error(path, error) from error
+        raise
+
+
+def _missing_parents(path: Path) -> list[Path]:
+    """Folders above the path that are not there yet, innermost first."""
+    try:
+        return [parent for parent in path.parents if not parent.exists()]
+    except OSError as error:
+        raise _output_error(path, error) from error
+
+
+def _take_place(temporary: Path, path: Path) -> None:
+    """Rename; an empty folder at the path gives way, anything else that came meanwhile does not."""
+    if temporary.is_dir():
+        with suppress(FileNotFoundError):
+            path.rmdir()
+        temporary.rename(path)
+    else:
+        _require_absent(path)
+        temporary.rename(path)
+
+
+def _remove(temporary: Path, made: list[Path]) -> None:
+    """Remove the temporary output, then the empty folders that were made for it."""
+    if temporary.is_dir():
+        shutil.rmtree(temporary, ignore_errors=True)
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
+    with suppress(OSError):
+        for folder in made:
+            folder.rmdir()
+
+
+def _is_about(error: OSError, temporary: Path, path: Path) -> bool:
+    """Say whether an error came from writing the output, not from something else in the block."""
+    if isinstance(error, OutputError):
+        return False
+    names = [Path(str(name)) for name in (error.filename, error.filename2) if name is not None]
+    ours = (temporary, path, *path.parents)
+    return error.errno in _MACHINE_AT_FAULT or any(name in ours or temporary in name.parents for name in names)
+
+
+def _output_error(path: Path, error: OSError) -> OutputError:
+    """Say what is wrong with the output's place and what to do."""
+    where = repr(str(path))
+    if error.errno in _DISK_FULL:
+        return OutputError(f"the disk is full: {where} was not written; free some space, or choose another place")
+    if error.errno in _TAKEN:
+        return OutputError(f"{where} cannot be made: something else lies there; choose another output place")
+    return OutputError(f"{where} cannot be written ({error.strerror or error}); choose a place you may write to")

@@ -1,0 +1,217 @@
+"""The bundle that ships, from seeds alone: virtual slices, segmenter, regions, age model, test, bundle.
+
+Every step leaves its product in the work folder; a step whose product is there is not done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import lightning
+import monai
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from kneeage import __version__
+from kneeage.core.anatomy import Label, Plane, Sex
+from kneeage.core.manifest import VIRTUAL_POPULATION, AgeStage, BundleManifest, Calibration, SegmentStage
+from kneeage.decide.prior import training_prior
+from kneeage.infer.age import AGE_INPUTS, age_log_likelihood
+from kneeage.infer.engine import Engine
+from kneeage.io.bundle import write_bundle
+from kneeage.learn.age_model import train_age_model
+from kneeage.learn.data import load_regions, region_files
+from kneeage.learn.export import export_age_model, export_segmenter
+from kneeage.learn.held_out import held_out_numbers, model_card
+from kneeage.learn.segmenter import train_segmenter
+from kneeage.learn.settings import AgeModelSettings, FitSettings, SegmenterSettings
+from kneeage.learn.virtual_regions import RegionJob, make_regions, read_facts
+from kneeage.phantom.cohort import FORENSIC_AGES_YEARS
+from kneeage.phantom.pool import PoolSettings, SlicePool, paint_pool
+from kneeage.prepare.recipe import DEFAULT
+
+BUNDLE_NAME = "virtual-knee"
+_SEGMENTER_FILE, _AGE_FILE = "segmenter.onnx", "age.onnx"
+# First seed of each cohort, far enough apart never to meet.
+_TRAINING_SEED, _VALIDATION_SEED, _TEST_SEED = 1_000_000, 2_000_000, 3_000_000
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class VirtualBundleSettings:
+    """How large everything is. The defaults are those of the shipped bundle.
+
+    Args:
+        pool_subjects: Subjects painted for the segmenter.
+        pool_validation_subjects: Further subjects that choose its checkpoint.
+        training_subjects: Subjects the age model learns from.
+        validation_subjects: Subjects that choose its checkpoint and fit its temperature.
+        test_subjects: Subjects that nothing was chosen on, whole series.
+        segmenter: Settings of the segmenter's training.
+        age_model: Settings of the age model's training.
+        workers: Processes that paint and cut.
+    """
+
+    pool_subjects: int = 900
+    pool_validation_subjects: int = 30
+    training_subjects: int = 1000
+    validation_subjects: int = 150
+    test_subjects: int = 200
+    segmenter: SegmenterSettings = field(
+        default_factory=lambda: SegmenterSettings(
+            fit=FitSettings(batch_size=12, learning_rate=3e-3, max_steps=3000, steps_per_epoch=200, workers=1)
+        )
+    )
+    age_model: AgeModelSettings = field(default_factory=AgeModelSettings)
+    workers: int = 2
+
+
+def make_virtual_bundle(folder: Path, work: Path, version: str, settings: VirtualBundleSettings) -> BundleManifest:
+    """Make the bundle from seeds.
+
+    Args:
+        folder: Folder of the bundle; one that lies there is replaced.
+        work: Folder of what is made on the way; a broken-off run goes on from it.
+        version: Version of the bundle.
+        settings: How large everything is.
+
+    Returns:
+        The manifest of the bundle that was written.
+
+    Raises:
+        UsageError: The work folder holds runs with other settings.
+        OutputError: A folder cannot be written.
+    """
+    segmenter = _exported(work / _SEGMENTER_FILE, lambda: export_segmenter(_train_segmenter(work, settings)))
+    job = RegionJob(work / _SEGMENTER_FILE, _segment_stage(), _age_stage())
+    _make_cohorts(work, job, settings)
+    age = _exported(work / _AGE_FILE, lambda: export_age_model(_train_age_model(work, settings)))
+    manifest = _manifest(work, version, settings)
+    network = Engine(age, name=_AGE_FILE, inputs=AGE_INPUTS, threads=settings.workers)
+    manifest = _calibrated(manifest, network, work / "validation" / "regions")
+    numbers = held_out_numbers(manifest, network, work / "test" / "regions", read_facts(work / "test"))
+    manifest = manifest.model_copy(update={"held_out": numbers})
+    write_bundle(folder, manifest, {_SEGMENTER_FILE: segmenter, _AGE_FILE: age}, model_card(manifest))
+    return manifest
+
+
+def _train_segmenter(work: Path, settings: VirtualBundleSettings) -> Path:
+    """Paint the pools that are missing and train the segmenter on them."""
+    pools = {"pool_train": (settings.pool_subjects, 1), "pool_validation": (settings.pool_validation_subjects, 777)}
+    for name, (subjects, seed) in pools.items():
+        if not (work / name / "red_marrow.npy").exists():
+            paint_pool(work / name, PoolSettings(subjects=subjects, seed=seed), settings.workers)
+    training, validation = (SlicePool(work / name) for name in pools)
+    return train_segmenter(training, validation, settings.segmenter, work / "segmenter")
+
+
+def _make_cohorts(work: Path, job: RegionJob, settings: VirtualBundleSettings) -> None:
+    """Make the regions of the training, validation and test cohorts."""
+    for name, seeds in _cohorts(settings).items():
+        make_regions(work / name, seeds, replace(job, whole_series=name == "test"), settings.workers, f"{name} cohort")
+
+
+def _cohorts(settings: VirtualBundleSettings) -> dict[str, range]:
+    """Seeds of each cohort."""
+    firsts = {"training": _TRAINING_SEED, "validation": _VALIDATION_SEED, "test": _TEST_SEED}
+    counts = (settings.training_subjects, settings.validation_subjects, settings.test_subjects)
+    return {name: range(first, first + n) for (name, first), n in zip(firsts.items(), counts, strict=True)}
+
+
+def _train_age_model(work: Path, settings: VirtualBundleSettings) -> Path:
+    """Train the age model on the regions."""
+    training, validation = work / "training" / "regions", work / "validation" / "regions"
+    return train_age_model(training, validation, settings.age_model, work / "age_model")
+
+
+def _exported(path: Path, export: Callable[[], bytes]) -> bytes:
+    """Read an exported network, exporting it first if it is not there."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(export())
+    return path.read_bytes()
+
+
+def _segment_stage() -> SegmentStage:
+    """Stage of the segmenter."""
+    return SegmentStage(file=_SEGMENTER_FILE, label_values=[int(label) for label in Label], size_multiple=32)
+
+
+def _age_stage() -> AgeStage:
+    """Stage of the age model: 96 mm squared about the joint hold both plates of an adult knee."""
+    return AgeStage(file=_AGE_FILE, region_shape=(160, 160), max_slices=8, min_slices=3)
+
+
+def _manifest(work: Path, version: str, settings: VirtualBundleSettings) -> BundleManifest:
+    """Describe the bundle, before calibration and test."""
+    cohorts = _cohorts(settings)
+    edges = list(settings.age_model.age_edges_years)
+    return BundleManifest(
+        name=BUNDLE_NAME,
+        version=version,
+        population=VIRTUAL_POPULATION,
+        licence="Apache-2.0",
+        plane=Plane.CORONAL,
+        sexes=[Sex.FEMALE, Sex.MALE],
+        age_range_years=FORENSIC_AGES_YEARS,
+        age_edges_years=edges,
+        training_prior=_training_shares(work / "training" / "regions", edges),
+        labels={label.name.lower(): int(label) for label in Label},
+        recipe=DEFAULT.model_dump(mode="json"),
+        segment=_segment_stage(),
+        age=_age_stage(),
+        training_split_sha256=split_sha256([*cohorts["training"], *cohorts["validation"]]),
+        made_with={
+            "kneeage": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "lightning": lightning.__version__,
+            "monai": monai.__version__,
+        },
+    )
+
+
+def split_sha256(subjects: Iterable[int]) -> str:
+    """Hash the sorted ids of the training and validation subjects, one a line."""
+    return hashlib.sha256("\n".join(sorted(map(str, subjects))).encode()).hexdigest()
+
+
+def _training_shares(regions: Path, edges_years: list[float]) -> list[float]:
+    """Share of training subjects in each age bin, with one subject added to each so that none is empty."""
+    ages = [load_regions(path).age_years for path in region_files(regions)]
+    counts = np.histogram(ages, edges_years)[0] + 1
+    return [float(share) for share in counts / counts.sum()]
+
+
+def _calibrated(manifest: BundleManifest, network: Engine, regions: Path) -> BundleManifest:
+    """Fit the temperature on the validation subjects, whom the age model was chosen on but not trained on.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, section 4.2 (temperature scaling).
+    """
+    subjects = [load_regions(path) for path in region_files(regions)]
+    log_posteriors = np.stack([_log_posterior(network, manifest, s.regions, s.sex) for s in subjects])
+    edges = manifest.age_edges_years
+    bins = np.clip(np.searchsorted(edges, [s.age_years for s in subjects], side="right") - 1, 0, len(edges) - 2)
+
+    def loss(log_temperature: float) -> float:
+        """Mean negative log-likelihood of the true bins."""
+        scaled = log_posteriors / np.exp(log_temperature)
+        scaled = scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True)
+        return -float(scaled[np.arange(len(bins)), bins].mean())
+
+    best = minimize_scalar(loss, bounds=(np.log(0.3), np.log(3.0)), method="bounded")
+    calibration = Calibration(temperature=float(np.exp(best.x)), subjects=len(subjects))
+    return manifest.model_copy(update={"calibration": calibration})
+
+
+def _log_posterior(network: Engine, manifest: BundleManifest, regions: NDArray[np.floating], sex: int) -> FloatArray:
+    """Log-posterior of one subject under the training ages, shape (bins,)."""
+    known = Sex.MALE if sex else Sex.FEMALE
+    likelihood = age_log_likelihood(network, regions.astype(np.float32), known, manifest)
+    return np.asarray(likelihood + np.log(training_prior(manifest).masses))

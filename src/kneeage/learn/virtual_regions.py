@@ -1,0 +1,159 @@
+"""Virtual subjects on their way to the age model: the serving code prepares, labels and cuts them.
+
+One file of regions and one file of facts (truth beside measurement) per subject, so that a broken-off run goes on
+where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from kneeage.core.anatomy import PLATE_SITES, Label, Plane, PlateSite, Sex
+from kneeage.core.manifest import AgeStage, SegmentStage
+from kneeage.core.volume import Volume
+from kneeage.infer.engine import Engine
+from kneeage.infer.morphometry import measure_plate
+from kneeage.infer.region import SitesSeen, age_regions, find_sites
+from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
+from kneeage.learn.data import SubjectRegions, save_regions
+from kneeage.phantom.cohort import HOSPITAL_A, HOSPITAL_B, Hospital, VirtualSubject, virtual_subject
+from kneeage.prepare.recipe import DEFAULT, prepare
+
+# Training needs only the slices through the sites, so that the rest need not be painted.
+_TRAINING_SLICES = (14, 17)
+
+
+@dataclass(frozen=True)
+class RegionJob:
+    """How the regions of a cohort are made.
+
+    Args:
+        segmenter: The exported segmenter, an ONNX file.
+        segment: Its stage.
+        age: Stage of the age model: region shape and number of slices.
+        whole_series: Paint whole series, as for a test; else only the slices about the sites.
+    """
+
+    segmenter: Path
+    segment: SegmentStage
+    age: AgeStage
+    whole_series: bool = False
+
+
+def make_regions(folder: Path, seeds: Iterable[int], job: RegionJob, workers: int, note: str) -> None:
+    """Make the regions and facts of virtual subjects; those that are there already are kept.
+
+    Args:
+        folder: Folder of the cohort: ``regions/SEED.npz`` and ``facts/SEED.json``.
+        seeds: One subject each.
+        job: How they are made.
+        workers: Number of processes.
+        note: What the progress bar says.
+    """
+    missing = [seed for seed in seeds if not _facts_file(folder, seed).exists()]
+    with ProcessPoolExecutor(workers) as executor:
+        done = executor.map(_make_subject, missing, [folder] * len(missing), [job] * len(missing))
+        for _ in track(done, description=note, total=len(missing)):
+            pass
+
+
+def read_facts(folder: Path) -> list[dict[str, Any]]:
+    """Read the facts of every subject of a cohort, in the order of their seeds."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "facts").glob("*.json"))]
+
+
+def _facts_file(folder: Path, seed: int) -> Path:
+    """Where the facts of a subject are written; they are written last."""
+    return folder / "facts" / f"{seed}.json"
+
+
+def _make_subject(seed: int, folder: Path, job: RegionJob) -> None:
+    """Make one subject, take it through the serving code, and write what comes of it."""
+    subject = _subject(seed, whole_series=job.whole_series)
+    prepared = prepare(subject.volume, DEFAULT, plane=Plane.CORONAL, side=subject.side)
+    found = label_slices(job.segment, _engine(job.segmenter), prepared.volume)
+    sites = find_sites(found.labels)
+    facts = _facts(subject, _ruled(prepared.labels_from_source(subject.labels)), _Ruled(found.labels, sites))
+    if sites.both_found and len(sites.common_slices) >= job.age.min_slices:
+        regions = age_regions(prepared.volume, found.plate_probability, sites, job.age)
+        sex = int(subject.sex is Sex.MALE)
+        save_regions(folder / "regions" / f"{seed}.npz", SubjectRegions(regions, sex, subject.chronological_age_years))
+        facts["slices"] = len(regions)
+    path = _facts_file(folder, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(facts) + "\n", encoding="utf-8")
+
+
+def _subject(seed: int, *, whole_series: bool) -> VirtualSubject:
+    """Make a virtual subject with a whole series, or with the slices about the sites alone."""
+    hospital = (HOSPITAL_A, HOSPITAL_B)[seed % 2]
+    return virtual_subject(seed, hospital=hospital if whole_series else _about_the_sites(hospital))
+
+
+def _about_the_sites(hospital: Hospital) -> Hospital:
+    """A protocol with fewer slices."""
+    return replace(hospital, slices=_TRAINING_SLICES)
+
+
+@lru_cache(maxsize=2)
+def _engine(segmenter: Path) -> Engine:
+    """Load the segmenter once per process; each process keeps to one core."""
+    return Engine(segmenter.read_bytes(), name=segmenter.name, inputs=SEGMENT_INPUTS, threads=1)
+
+
+@dataclass(frozen=True)
+class _Ruled:
+    """Labels with the plates' sites seen in them: what a plate is measured on."""
+
+    labels: Volume
+    sites: SitesSeen
+
+
+def _ruled(labels: Volume) -> _Ruled:
+    """Find the sites of labels."""
+    return _Ruled(labels, find_sites(labels))
+
+
+def _facts(subject: VirtualSubject, truth: _Ruled, found: _Ruled) -> dict[str, Any]:
+    """Put truth beside measurement: plates by the same ruler, and the voxels that decide each label's Dice."""
+    return {
+        "seed": subject.seed,
+        "hospital": subject.hospital,
+        "sex": subject.sex.value,
+        "chronological_age_years": subject.chronological_age_years,
+        "slices": 0,
+        "dice_counts": _dice_counts(truth.labels.array, found.labels.array),
+        "plates": {
+            site.name: {
+                "true": _measured(truth, site),
+                "found": _measured(found, site),
+            }
+            for site in PLATE_SITES
+        },
+    }
+
+
+def _measured(ruled: _Ruled, site: PlateSite) -> dict[str, Any]:
+    """Measure one plate."""
+    report: dict[str, Any] = measure_plate(ruled.labels, site, ruled.sites.of(site)).model_dump(mode="json")
+    return report
+
+
+def _dice_counts(truth: NDArray[np.generic], found: NDArray[np.generic]) -> dict[str, tuple[int, int]]:
+    """Count, per label, the voxels that both hold (twice) and those that each holds (added)."""
+    counts = {}
+    for label in list(Label)[1:]:
+        in_truth, in_found = truth == label, found == label
+        both = 2 * int(np.count_nonzero(in_truth & in_found))
+        counts[label.name.lower()] = (both, int(np.count_nonzero(in_truth)) + int(np.count_nonzero(in_found)))
+    return counts

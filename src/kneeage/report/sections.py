@@ -1,0 +1,255 @@
+"""The tables of the report: every number of a result with its label, written in one language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kneeage.core.anatomy import PLATE_SITES
+from kneeage.core.result import LikelihoodRatio, MinimumAge, PlateReport, Result, SeriesReport, ThresholdReport
+from kneeage.report.ageplot import shown_interval
+from kneeage.report.summary import age_range, is_virtual, outward
+from kneeage.report.words import Words
+
+# Beyond these a likelihood ratio is shown as a bound: the tails of a learned distribution carry no more than that.
+_RATIO_SHOWN = (0.001, 1000.0)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table of facts; ``code`` marks an identifier, which is set in a fixed pitch."""
+
+    label: str
+    value: str
+    note: str = ""
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class ThresholdRow:
+    """One line of the table of age limits."""
+
+    age: str
+    probability: str
+    ratio: str
+    ratio_ages: str
+    decision: str
+    reason: str
+
+
+def age_rows(result: Result, say: Words) -> list[Row]:
+    """Give the most probable age, its interval and the minimum age."""
+    interval, age = shown_interval(result), result.estimated_age_years
+    rows = [Row(say("age.most_probable"), say("value.not_given") if age is None else say.years(age))]
+    if interval is not None:
+        label = say("age.interval", level=say.level(interval.level))
+        rows.append(Row(label, age_range(interval, say), say("age.method", method=say.phrase(interval.method))))
+    return [*rows, _minimum_row(result.minimum_age_years, say)]
+
+
+def threshold_rows(result: Result, say: Words) -> list[ThresholdRow]:
+    """Give the statement about every age limit."""
+    return [_threshold_row(threshold, say) for threshold in result.thresholds]
+
+
+def common_reason(result: Result, say: Words) -> str:
+    """Give the reason that every decision shares, so that it is printed once; empty where they differ."""
+    reasons = {threshold.decision_reason for threshold in result.thresholds}
+    return say.phrase(reasons.pop()) if len(reasons) == 1 else ""
+
+
+def plate_table(result: Result, say: Words) -> list[list[str]]:
+    """Give the table of growth plates: a line of headings, then a line per plate; empty where none was sought."""
+    reports = [(site.name, result.plates[site.name]) for site in PLATE_SITES if site.name in result.plates]
+    lines = [[say(f"plate.{name}"), *_plate_cells(report, say)] for name, report in reports]
+    return [_plate_headings(say), *lines] if lines else []
+
+
+def subject_rows(result: Result, say: Words) -> list[Row]:
+    """Give what the user said about the question and the subject."""
+    subject = result.subject
+    claimed = subject.claimed_age_years
+    return [
+        Row(say("subject.question"), subject.question or say("value.not_given")),
+        Row(say("subject.legal_basis"), subject.legal_basis or say("value.not_given")),
+        Row(say("subject.claimed_age"), say("value.not_given") if claimed is None else _plain_years(claimed, say)),
+        Row(say("subject.sex"), say("value.not_given") if subject.sex is None else say(f"sex.{subject.sex.value}")),
+    ]
+
+
+def series_rows(result: Result, say: Words) -> list[Row]:
+    """Give what image was read; empty when none was."""
+    series = result.series
+    if series is None:
+        return []
+    return [
+        Row(say("series.identity"), series.pixel_sha256, code=True),
+        Row(say("series.description"), series.description or say("value.not_given")),
+        Row(say("series.plane"), say(f"plane.{series.plane.value}")),
+        Row(say("series.weighting"), series.weighting or say("value.unknown")),
+        Row(say("series.fat"), _yes_no(series.fat_suppressed, say)),
+        Row(say("series.side"), _side(series, say)),
+        Row(say("series.matrix"), " × ".join(str(n) for n in series.shape)),
+        Row(say("series.spacing"), _spacing(series, say)),
+        Row(say("series.scanner"), _scanner(series, say)),
+        Row(say("series.origin"), say("series.origin_virtual" if series.virtual else "series.origin_real")),
+        Row(say("series.uid"), series.series_uid or say("value.not_given"), code=True),
+        Row(say("series.study_uid"), series.study_uid or say("value.not_given"), code=True),
+        Row(say("series.reasons"), _phrases(series.rank_reasons, say)),
+    ]
+
+
+def quality_rows(result: Result, say: Words) -> list[Row]:
+    """Give what the image allows; empty when no image was read."""
+    quality = result.quality
+    if quality is None:
+        return []
+    return [
+        Row(say("quality.slices"), str(quality.slices)),
+        Row(say("quality.femur"), str(quality.slices_over_femoral_site)),
+        Row(say("quality.tibia"), str(quality.slices_over_tibial_site)),
+        Row(say("quality.fibula"), say(f"side.{quality.side_from_fibula.value}")),
+        Row(say("quality.notes"), _phrases(quality.notes, say) or say("value.none")),
+    ]
+
+
+def class_rows(result: Result, say: Words) -> list[tuple[str, str]]:
+    """Give the age classes with their probabilities."""
+    return [(_class_name(name), say.probability(share)) for name, share in result.class_probabilities.items()]
+
+
+def prior_rows(result: Result, say: Words) -> list[Row]:
+    """Give the prior that the shown posterior rests on; empty where there is none."""
+    prior = result.prior
+    if prior is None:
+        return []
+    allowed = say("unit.years_range", low=f"{prior.low_years:g}", high=f"{prior.high_years:g}")
+    return [Row(say("prior.name"), say.phrase(prior.name)), Row(say("prior.range"), allowed)]
+
+
+def model_rows(result: Result, say: Words) -> list[Row]:
+    """Give the bundle and the software that answered."""
+    rows: list[Row] = []
+    if (bundle := result.bundle) is not None:
+        population = say("model.population_virtual") if is_virtual(result) else bundle.population
+        rows.append(Row(say("model.bundle"), f"{bundle.name} {bundle.version}"))
+        rows.append(Row(say("model.population"), population))
+        rows.append(Row(say("model.sha256"), bundle.sha256, code=True))
+    if (software := result.software) is not None:
+        rows.append(Row(say("model.kneeage"), software.kneeage))
+        rows.append(Row(say("model.python"), software.python))
+        rows.append(Row(say("model.onnxruntime"), software.onnxruntime))
+        rows.append(Row(say("model.created"), say.date(software.result_created_utc)))
+    return [*rows, Row(say("model.schema"), result.schema_version)]
+
+
+def ratio_text(ratio: LikelihoodRatio | None, say: Words) -> str:
+    """Write a likelihood ratio with two or three figures, as a bound beyond a thousand."""
+    if ratio is None:
+        return say("thresholds.ratio_missing")
+    if ratio.value is None:
+        return say("thresholds.ratio_unbounded")
+    low, high = _RATIO_SHOWN
+    if ratio.value > high:
+        return say("thresholds.more_than", number=say.number(high, 0))
+    if ratio.value < low:
+        return say("thresholds.less_than", number=say.number(low, 3))
+    return say.number(ratio.value, 0 if ratio.value >= 100 else 1 if ratio.value >= 1 else 3)
+
+
+def _class_name(name: str) -> str:
+    """Write an age class with the signs that people use, such as ``"≥ 19"``."""
+    return name.replace(">=", "≥ ").replace("<", "< ")
+
+
+def _minimum_row(minimum: MinimumAge | None, say: Words) -> Row:
+    """Give the minimum age with its definition, or that there is none."""
+    if minimum is None:
+        return Row(say("age.minimum"), say("age.minimum_missing"))
+    note = say(
+        "age.minimum_note", definition=say.phrase(minimum.definition), n=minimum.n, quantile=f"{minimum.quantile:g}"
+    )
+    return Row(say("age.minimum"), say.years(outward(minimum.value, -1)), note)
+
+
+def _threshold_row(threshold: ThresholdReport, say: Words) -> ThresholdRow:
+    """Word the statement about one age limit."""
+    age = f"{threshold.age_years:g}"
+    return ThresholdRow(
+        age=say("unit.years", number=age),
+        probability=say.probability(threshold.probability_at_least),
+        ratio=ratio_text(threshold.likelihood_ratio, say),
+        ratio_ages=_ratio_ages(threshold.likelihood_ratio, say),
+        decision=say(f"decision.{threshold.decision.value}", age=age),
+        reason=say.phrase(threshold.decision_reason),
+    )
+
+
+def _ratio_ages(ratio: LikelihoodRatio | None, say: Words) -> str:
+    """Name the two age windows of a likelihood ratio."""
+    if ratio is None:
+        return ""
+    windows = {"above": ratio.ages_above, "below": ratio.ages_below}
+    return say("thresholds.ratio_ages", **{name: f"{low:g}–{high:g}" for name, (low, high) in windows.items()})
+
+
+def _plate_headings(say: Words) -> list[str]:
+    """Give the headings of the table of growth plates."""
+    keys = ("plate", "found", "openness", "thickness", "area", "volume", "dedouit", "schmeling")
+    return [say(f"plates.{key}") for key in keys]
+
+
+def _plate_cells(report: PlateReport, say: Words) -> list[str]:
+    """Write the measurements of one plate, in the order of the headings."""
+    stages = (report.stages.dedouit, report.stages.schmeling_kellinghaus)
+    return [
+        _yes_no(report.found, say),
+        _openness(report.openness, say),
+        _measured(report.thickness_mm, "unit.mm", 1, say),
+        _measured(report.area_mm2, "unit.mm2", 0, say),
+        _measured(report.volume_mm3, "unit.mm3", 0, say),
+        *(stage or say("plates.not_graded") for stage in stages),
+    ]
+
+
+def _openness(openness: float | None, say: Words) -> str:
+    """Write the share of the site that is still open."""
+    if openness is None:
+        return "–"
+    return say.percent(openness) if openness > 0 else f"{say.percent(0)} ({say('plates.closed')})"
+
+
+def _measured(value: float | None, unit: str, digits: int, say: Words) -> str:
+    """Write a measurement with its unit, or a dash."""
+    return "–" if value is None else say(unit, number=say.number(value, digits))
+
+
+def _yes_no(value: bool | None, say: Words) -> str:
+    """Write yes, no or not known."""
+    return say("value.unknown") if value is None else say("value.yes" if value else "value.no")
+
+
+def _plain_years(age_years: float, say: Words) -> str:
+    """Write an age as the user gave it."""
+    return say("unit.years", number=f"{age_years:g}")
+
+
+def _side(series: SeriesReport, say: Words) -> str:
+    """Write the side and where it was read."""
+    return say("series.side_value", side=say(f"side.{series.side.value}"), source=say.phrase(series.side_source))
+
+
+def _spacing(series: SeriesReport, say: Words) -> str:
+    """Write the spacing between columns, rows and slices."""
+    return say("unit.mm", number=" × ".join(say.number(spacing, 2) for spacing in series.spacing_mm))
+
+
+def _scanner(series: SeriesReport, say: Words) -> str:
+    """Write manufacturer and field strength, as far as known."""
+    tesla = series.field_strength_tesla
+    parts = [series.manufacturer, None if tesla is None else say("unit.tesla", number=f"{tesla:g}")]
+    return say("format.comma").join(part for part in parts if part) or say("value.unknown")
+
+
+def _phrases(sentences: list[str], say: Words) -> str:
+    """Write sentences of other rooms one after the other."""
+    return "; ".join(say.phrase(sentence) for sentence in sentences)

@@ -1,0 +1,88 @@
+"""The sentences that a reader sees first: what was found, or why nothing is said."""
+
+from __future__ import annotations
+
+import math
+
+from kneeage.core.manifest import VIRTUAL_POPULATION
+from kneeage.core.result import Interval, Outcome, Reason, Result, ThresholdDecision
+from kneeage.report.ageplot import shown_interval
+from kneeage.report.words import Words
+
+
+def is_virtual(result: Result) -> bool:
+    """Say whether a result comes from a bundle that was trained on computer-generated subjects."""
+    return result.bundle is not None and result.bundle.population == VIRTUAL_POPULATION
+
+
+def summary(result: Result, say: Words) -> str:
+    """Say in plain words what an examination found."""
+    if result.outcome is not Outcome.ESTIMATED or result.estimated_age_years is None:
+        return say("summary.refused" if result.outcome is Outcome.REFUSED else "summary.abstained")
+    return _joined(say, [_age_sentence(result, result.estimated_age_years, say), *_threshold_sentences(result, say)])
+
+
+def virtual_sentences(result: Result, say: Words) -> list[str]:
+    """Say that the bundle is a demonstration, and what that means for this image; empty for other bundles."""
+    if not is_virtual(result):
+        return []
+    if result.series is None:
+        return [say("virtual.sentence")]
+    return [say("virtual.sentence"), say("virtual.image" if result.series.virtual else "virtual.real_image")]
+
+
+def reason_lines(result: Result, say: Words) -> list[tuple[str, str, str]]:
+    """Give, for each reason of an abstention or refusal, its name, its words and what can be done."""
+    return [_reason_line(reason, say) for reason in result.reasons]
+
+
+def age_range(interval: Interval, say: Words) -> str:
+    """Write an age interval; it is rounded outwards, so that it never looks narrower than it is."""
+    low = say.number(outward(interval.low, -1))
+    if interval.high is None:
+        return say("unit.years_open", low=low)
+    return say("unit.years_range", low=low, high=say.number(outward(interval.high, +1)))
+
+
+def outward(age_years: float, direction: int) -> float:
+    """Round an age to a tenth of a year, down for direction -1 and up for +1."""
+    tenths = round(10 * age_years, 6)
+    return (math.floor(tenths) if direction < 0 else math.ceil(tenths)) / 10
+
+
+def _age_sentence(result: Result, age_years: float, say: Words) -> str:
+    """Say the most probable age and its interval."""
+    interval, age = shown_interval(result), say.years(age_years)
+    if interval is None:
+        return say("summary.estimated_bare", age=age)
+    return say("summary.estimated", age=age, level=say.level(interval.level), range=age_range(interval, say))
+
+
+def _threshold_sentences(result: Result, say: Words) -> list[str]:
+    """Say the strongest decisions: the highest age reached, the lowest not reached, and what stays open."""
+    ages = {
+        decision: sorted(t.age_years for t in result.thresholds if t.decision is decision)
+        for decision in ThresholdDecision
+    }
+    named = (
+        ("summary.at_least", ages[ThresholdDecision.AT_LEAST][-1:]),
+        ("summary.below", ages[ThresholdDecision.BELOW][:1]),
+        ("summary.undetermined", ages[ThresholdDecision.UNDETERMINED]),
+    )
+    return [say(key, ages=_ages(found, say)) for key, found in named if found]
+
+
+def _ages(ages_years: list[float], say: Words) -> str:
+    """List ages with their unit written once."""
+    return say("unit.years", number=say.listing([f"{age:g}" for age in ages_years]))
+
+
+def _reason_line(reason: Reason, say: Words) -> tuple[str, str, str]:
+    """Word one reason."""
+    code = reason.code.value
+    return say(f"reason.{code}"), say.phrase(reason.message), say(f"advice.{code}")
+
+
+def _joined(say: Words, sentences: list[str]) -> str:
+    """Put sentences after one another as the language does."""
+    return say("format.sentence_gap").join(sentences)

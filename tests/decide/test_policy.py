@@ -1,0 +1,92 @@
+"""Decisions about thresholds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kneeage.core.manifest import BundleManifest, ThresholdPolicy
+from kneeage.core.result import ThresholdDecision, ThresholdReport
+from kneeage.decide.policy import VIRTUAL_REASON, Evidence, threshold_reports
+from kneeage.decide.posterior import posterior
+from kneeage.decide.prior import fit_prior, training_prior, uniform_prior
+from tests.infer.knees import manifest
+
+MANIFEST = manifest()
+REAL = manifest(population="Han, Jiaodong peninsula")
+
+
+def report(
+    bins: dict[int, float], age: float, *, bundle: BundleManifest = REAL, virtual: bool = False, prior: str = "8-26"
+) -> ThresholdReport:
+    """The statement on one threshold for a likelihood given per completed year."""
+    likelihood = np.log([bins.get(year, 1e-12) for year in range(8, 26)])
+    low, high = map(float, prior.split("-"))
+    shown = posterior(likelihood, fit_prior(uniform_prior(low, high), bundle.age_edges_years))
+    evidence = Evidence(likelihood, shown, posterior(likelihood, training_prior(bundle)), virtual)
+    return threshold_reports(evidence, bundle, [age])[0]
+
+
+def test_surely_older() -> None:
+    found = report({20: 1}, 18)
+    assert found.decision is ThresholdDecision.AT_LEAST
+    assert found.probability_at_least == pytest.approx(1)
+    assert "at least 0.99 (limits not calibrated)" in found.decision_reason
+
+
+def test_surely_younger() -> None:
+    found = report({15: 1}, 18)
+    assert found.decision is ThresholdDecision.BELOW
+    assert "at most 0.01" in found.decision_reason
+
+
+@pytest.mark.parametrize("share", [0.98, 0.5, 0.02])
+def test_between_the_limits(share: float) -> None:
+    found = report({20: share, 15: 1 - share}, 18)
+    assert found.decision is ThresholdDecision.UNDETERMINED
+    assert "between 0.01 and 0.99" in found.decision_reason
+    assert found.probability_at_least == pytest.approx(share)
+
+
+def test_a_threshold_inside_a_bin_shares_it() -> None:
+    assert report({18: 1}, 18.25).probability_at_least == pytest.approx(0.75)
+
+
+def test_the_policy_of_the_bundle_counts() -> None:
+    policy = ThresholdPolicy(at_least_probability=0.6, below_probability=0.3, calibrated=True)
+    found = report({20: 0.7, 15: 0.3}, 18, bundle=REAL.model_copy(update={"policy": policy}))
+    assert found.decision is ThresholdDecision.AT_LEAST
+    assert "fitted on held-out subjects" in found.decision_reason
+
+
+def test_the_user_s_prior_moves_the_probability_but_not_the_decision() -> None:
+    found = report({15: 0.999, 20: 0.001}, 18, prior="18-26")
+    assert found.probability_at_least == pytest.approx(1)
+    assert found.decision is ThresholdDecision.BELOW
+
+
+def test_a_virtual_bundle_decides_nothing_about_a_real_subject() -> None:
+    found = report({20: 1}, 18, bundle=MANIFEST)
+    assert found.decision is ThresholdDecision.UNDETERMINED
+    assert found.decision_reason == VIRTUAL_REASON
+
+
+def test_a_virtual_bundle_decides_about_a_virtual_subject() -> None:
+    assert report({20: 1}, 18, bundle=MANIFEST, virtual=True).decision is ThresholdDecision.AT_LEAST
+
+
+@pytest.mark.parametrize("age", [7, 8, 26, 30])
+def test_a_threshold_outside_the_training_ages_is_undetermined(age: float) -> None:
+    found = report({20: 1}, age)
+    assert found.decision is ThresholdDecision.UNDETERMINED
+    assert f"of 8 to 26 years and cannot tell ages around {age} apart" in found.decision_reason
+    assert found.likelihood_ratio is None
+
+
+def test_each_threshold_has_its_ratio_and_keeps_its_place() -> None:
+    likelihood = np.zeros(18)
+    shown = posterior(likelihood, training_prior(REAL))
+    found = threshold_reports(Evidence(likelihood, shown, shown, False), REAL, [18, 14])
+    assert [each.age_years for each in found] == [18, 14]
+    assert found[0].likelihood_ratio is not None
+    assert found[0].likelihood_ratio.value == pytest.approx(1)

@@ -1,0 +1,106 @@
+"""Sites, slices and regions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Label
+from kneeage.core.errors import GeometryError
+from kneeage.core.manifest import AgeStage
+from kneeage.infer.region import SiteSeen, SitesSeen, age_regions, chosen_slices, find_sites
+from kneeage.infer.segment import plate_probability_of
+from tests.infer.knees import BONE_COLUMNS, as_image, block_knee, edited, without
+
+STAGE = AgeStage(file="age.onnx", region_shape=(40, 40), max_slices=4, min_slices=3)
+
+
+@pytest.mark.parametrize("open_columns", [36, 12, 0])
+def test_both_sites_are_found_open_or_closed(open_columns: int) -> None:
+    sites = find_sites(block_knee(open_columns=open_columns))
+    assert sites.both_found
+    assert sites.common_slices == tuple(range(9))
+    assert sites.distal_femur.width_mm == 36
+
+
+def test_the_centre_is_the_middle_of_the_interface() -> None:
+    knee = block_knee(open_columns=0)
+    seen = find_sites(knee).of(DISTAL_FEMUR)
+    np.testing.assert_allclose(seen.centre_mm, knee.world((33.5, 30.5, 4)))
+
+
+def test_a_mirrored_grid_gives_the_same_centre() -> None:
+    knee = edited(block_knee(), (slice(16, 30), slice(None), slice(None)), 0)
+    centre, mirrored = (find_sites(each).proximal_tibia.centre_mm for each in (knee, knee.reoriented("RIP")))
+    np.testing.assert_allclose(centre, mirrored)
+
+
+def test_a_bone_without_its_site() -> None:
+    sites = find_sites(without(block_knee(), Label.DISTAL_FEMUR_METAPHYSIS))
+    assert sites.distal_femur == SiteSeen(True, False, (), None, 0.0)
+    assert sites.proximal_tibia.found
+    assert not sites.both_found
+
+
+def test_a_trace_of_a_bone_is_no_bone() -> None:
+    knee = without(block_knee(), *PROXIMAL_TIBIA.bone)
+    knee = edited(knee, (slice(20, 30), slice(60, 64), 4), Label.PROXIMAL_TIBIA_EPIPHYSIS)
+    assert not find_sites(knee).proximal_tibia.bone_seen
+
+
+def test_a_sliver_of_a_site_is_not_found() -> None:
+    knee = edited(block_knee(), (slice(26, None), slice(31, 45), slice(None)), 0)
+    assert not find_sites(knee).distal_femur.found
+
+
+def test_slices_that_show_a_small_share_are_left_out() -> None:
+    knee = edited(block_knee(), (slice(25, None), slice(31, 45), slice(0, 2)), 0)
+    assert find_sites(knee).distal_femur.slices == tuple(range(2, 9))
+
+
+def test_slices_are_spread_evenly() -> None:
+    seen = SiteSeen(True, True, tuple(range(3, 14)), (0.0, 0.0, 0.0), 60.0)
+    assert chosen_slices(SitesSeen(seen, seen), 3) == (3, 8, 13)
+    assert chosen_slices(SitesSeen(seen, seen), 1) == (3,)
+    assert chosen_slices(SitesSeen(seen, seen), 99) == seen.slices
+
+
+def test_no_common_slice_gives_no_slice() -> None:
+    one, other = (SiteSeen(True, True, slices, (0.0, 0.0, 0.0), 60.0) for slices in ((1, 2), (4, 5)))
+    assert chosen_slices(SitesSeen(one, other), 3) == ()
+
+
+def test_the_region_lies_around_the_midpoint() -> None:
+    knee = block_knee()
+    regions = age_regions(as_image(knee), plate_probability_of(knee), find_sites(knee), STAGE)
+    assert regions.shape == (4, 3, 40, 40)
+    assert regions.dtype == np.float32
+    # Midpoint between rows 31.5 and 60.5, columns 16 to 51: row 46, column 34 (halves to even).
+    np.testing.assert_array_equal(regions[0, 0], knee.array[0, 14:54, 26:66, 0].T)
+    assert regions[:, 1].sum() == 4 * 36 * 4
+    assert not regions[:, 2].any()
+
+
+def test_outside_the_image_is_air_without_plates() -> None:
+    knee = block_knee()
+    image = knee.with_array(as_image(knee).array - 3)
+    stage = STAGE.model_copy(update={"region_shape": (120, 80)})
+    regions = age_regions(image, plate_probability_of(knee), find_sites(knee), stage)
+    assert regions.shape == (4, 3, 120, 80)
+    assert (regions[:, 0, :14] == -3).all()
+    assert (regions[:, 0, :, -2:] == -3).all()
+    np.testing.assert_array_equal(regions[0, 0, 14:110, 6:70], image.array[0, :, :, 0].T)
+    assert not regions[:, 1:, :14].any()
+
+
+def test_a_scar_is_in_the_third_channel() -> None:
+    knee = edited(block_knee(open_columns=0), (BONE_COLUMNS, 31, slice(None)), Label.DISTAL_FEMUR_PHYSEAL_SCAR)
+    regions = age_regions(as_image(knee), plate_probability_of(knee), find_sites(knee), STAGE)
+    assert not regions[:, 1].any()
+    assert regions[:, 2].sum() == 4 * 36
+
+
+def test_no_site_no_region() -> None:
+    knee = without(block_knee(), *DISTAL_FEMUR.bone)
+    with pytest.raises(GeometryError, match="needs both plates' sites"):
+        age_regions(as_image(knee), plate_probability_of(knee), find_sites(knee), STAGE)

@@ -1,0 +1,98 @@
+"""The age model: soft labels, metrics, two steps of training, resume."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import truncnorm
+
+from kneeage.core.errors import InputRefusedError
+from kneeage.learn.age_model import (
+    AgeModel,
+    age_metrics,
+    load_age_model,
+    pooled,
+    soft_age_labels,
+    train_age_model,
+    true_bins,
+)
+from kneeage.learn.settings import AgeModelSettings, FitSettings, as_json_object
+from tests.learn.sources import write_regions
+
+FIT = FitSettings(batch_size=2, max_steps=2, steps_per_epoch=1, precision="32-true", progress_bar=False)
+TINY = AgeModelSettings(fit=FIT, width=0.125, slices_per_subject=2)
+EDGES = torch.tensor([8.0, 9.0, 10.0, 11.0, 12.0])
+
+
+def test_soft_labels_equal_a_truncated_normal() -> None:
+    ages, sigma = [8.2, 10.0, 11.9], 0.7
+    labels = soft_age_labels(torch.tensor(ages), EDGES, sigma)
+    for row, age in zip(labels, ages, strict=True):
+        expected = np.diff(truncnorm((8 - age) / sigma, (12 - age) / sigma, loc=age, scale=sigma).cdf(EDGES))
+        np.testing.assert_allclose(row, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("age_years", "expected"), [(8.0, 0), (9.0, 1), (8.99, 0), (12.0, 3), (5.0, 0), (40.0, 3)])
+def test_true_bin(age_years: float, expected: int) -> None:
+    assert true_bins(torch.tensor([age_years]), EDGES).item() == expected
+
+
+def test_sigma_zero_gives_the_true_bin() -> None:
+    assert soft_age_labels(torch.tensor([10.5]), EDGES, 0.0).tolist() == [[0, 0, 1, 0]]
+
+
+def test_age_far_outside_still_has_a_label() -> None:
+    assert soft_age_labels(torch.tensor([60.0]), EDGES, 0.3).sum().item() == pytest.approx(1)
+
+
+def test_pooling_averages_each_subject() -> None:
+    logits = torch.arange(12.0).reshape(6, 2)
+    torch.testing.assert_close(pooled(logits, 3), torch.stack((logits[:3].mean(0), logits[3:].mean(0))))
+
+
+def test_metrics_of_a_certain_answer() -> None:
+    metrics = age_metrics(torch.tensor([[0.0, 50.0, 0.0, 0.0]]), torch.tensor([9.7]), EDGES)
+    assert metrics["nll"].item() == pytest.approx(0, abs=1e-6)
+    assert metrics["mean_error_years"].item() == pytest.approx(0.2, abs=1e-5)
+    assert metrics["within_one_year"].item() == 1
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_two_steps_of_training(tmp_path: Path, precision: str) -> None:
+    folder = write_regions(tmp_path / "regions")
+    settings = replace(TINY, fit=replace(FIT, precision=precision))
+    checkpoint = train_age_model(folder, folder, settings, tmp_path / "run")
+    assert checkpoint == tmp_path / "run" / "best.ckpt"
+    assert load_age_model(checkpoint)(torch.zeros(4, 3, 64, 64), torch.ones(4, 1)).shape == (4, 36)
+
+
+def test_longer_run_goes_on_from_the_last_step(tmp_path: Path) -> None:
+    folder = write_regions(tmp_path / "regions")
+    train_age_model(folder, folder, TINY, tmp_path / "run")
+    longer = replace(TINY, fit=replace(FIT, max_steps=3))
+    train_age_model(folder, folder, longer, tmp_path / "run")
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 3
+
+
+def test_auxiliary_heads_enter_the_loss() -> None:
+    batch = (torch.randn(2, 2, 3, 64, 64), torch.ones(2, 1), torch.tensor([10.0, 20.0]))
+    without, with_heads = (
+        _loss(AgeModel(as_json_object(replace(TINY, auxiliary_weight=weight))), batch) for weight in (0.0, 0.3)
+    )
+    assert with_heads > without
+
+
+def _loss(module: AgeModel, batch: tuple[torch.Tensor, ...]) -> float:
+    torch.manual_seed(0)
+    module.log_dict = lambda *_, **__: None
+    return module.training_step(batch, 0).item()
+
+
+def test_training_without_regions_makes_no_run(tmp_path: Path) -> None:
+    with pytest.raises(InputRefusedError, match=r"no \.npz file"):
+        train_age_model(tmp_path, tmp_path, TINY, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

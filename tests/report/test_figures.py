@@ -1,0 +1,73 @@
+"""The preview is a picture that holds what it should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kneeage.core.anatomy import LABEL_COLOURS, Label, Plane
+from kneeage.core.errors import UsageError
+from kneeage.core.result import Result
+from kneeage.core.volume import Volume
+from kneeage.report.figures import panel_pictures, preview_png
+from kneeage.report.panels import panels
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(png)).convert("RGB"))
+
+
+def holds(picture: np.ndarray, label: Label) -> bool:
+    return bool((picture == LABEL_COLOURS[label]).all(axis=2).any())
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_preview_shows_open_plates_and_scars(estimated: Result, image: Volume, labels: Volume, lang: str) -> None:
+    slices = pixels(preview_png(estimated, image, labels, lang))[:-300]
+    assert holds(slices, Label.DISTAL_FEMUR_PHYSIS)
+    assert holds(slices, Label.DISTAL_FEMUR_PHYSEAL_SCAR)
+    assert holds(slices, Label.PROXIMAL_TIBIA_PHYSEAL_SCAR)
+    assert not holds(slices, Label.PROXIMAL_TIBIA_PHYSIS)
+
+
+def test_the_preview_of_an_abstention_has_no_plot(
+    estimated: Result, abstained: Result, image: Volume, labels: Volume
+) -> None:
+    with_plot, without = (pixels(preview_png(r, image, labels, "en"))[-250:, 600:] for r in (estimated, abstained))
+    assert (with_plot < 255).any()
+    assert (without == 255).all()
+
+
+def test_a_single_slice_makes_a_preview(estimated: Result, image: Volume, labels: Volume) -> None:
+    one = Volume(image.array[..., 5:6], image.affine), Volume(labels.array[..., 5:6], labels.affine)
+    assert pixels(preview_png(estimated, *one, "en")).shape[1] > 1000
+
+
+def test_the_preview_of_a_virtual_bundle_says_so(changed: Callable[..., Result], image: Volume, labels: Volume) -> None:
+    header_of = {
+        population: pixels(preview_png(_trained_on(changed, population), image, labels, "en"))[:40, 400:]
+        for population in ("virtual", "a hospital")
+    }
+    assert (header_of["virtual"] < 128).any()
+    assert not (header_of["a hospital"] < 128).any()
+
+
+def test_panels_become_two_pictures_of_one_size(image: Volume, labels: Volume) -> None:
+    plain, drawn = (pixels(png) for png in panel_pictures(panels(image, labels, Plane.CORONAL)[0]))
+    assert plain.shape == drawn.shape
+    assert (plain != drawn).any()
+
+
+def test_an_unknown_language_is_refused(estimated: Result, image: Volume, labels: Volume) -> None:
+    with pytest.raises(UsageError, match="found 'de'"):
+        preview_png(estimated, image, labels, "de")
+
+
+def _trained_on(changed: Callable[..., Result], population: str) -> Result:
+    result = changed()
+    assert result.bundle is not None
+    return changed(bundle=result.bundle.model_copy(update={"population": population}))

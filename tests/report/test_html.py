@@ -1,0 +1,133 @@
+"""The report is one file, says what it must, escapes what it is given, and reads in two languages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+
+from kneeage.core.result import Outcome, Result
+from kneeage.core.volume import Volume
+from kneeage.report.html import render_html
+from kneeage.report.words import words
+
+HOSTILE = '<script>alert("1")</script><img src=http://example.org/x>'
+
+
+class Page(HTMLParser):
+    """The tags, attributes and visible words of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "action")]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@pytest.fixture
+def render(image: Volume, labels: Volume) -> Callable[..., Page]:
+    return lambda result, lang="en": Page(render_html(result, image, labels, lang))
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_file_holds_everything_and_loads_nothing(
+    estimated: Result, image: Volume, labels: Volume, lang: str
+) -> None:
+    text = render_html(estimated, image, labels, lang)
+    page = Page(text)
+    assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
+    assert len(page.addresses) == 6
+    assert not {"script", "link", "iframe", "object", "form"} & set(page.tags)
+    assert "@import" not in text
+    assert "url(" not in text
+    assert not re.search(r"\son\w+=", text)
+
+
+def test_the_report_says_what_a_report_must_say(estimated: Result, render: Callable[..., Page]) -> None:
+    said = render(estimated).words
+    for needed in (
+        "DRAFT, not signed",
+        "Most probable age 16.5 years",
+        "One method alone must never decide an age",
+        "Must not be used",
+        "Trained on a virtual cohort, demonstration only, not for forensic use.",
+        "VIRTUAL · DEMONSTRATION",
+        "At least 18?",
+        "§ 42f",
+        "15.5 years",
+        "ab" * 32,
+        "cd" * 32,
+        "T1 TSE COR",
+        "not given by this bundle",
+        "ages 18–20 against 16–18",
+        "uniform:8-26",
+        "the series looks fat-suppressed",
+        "virtual-knee 0.1.0",
+        "22 November 2025, 16:21 UTC",
+        "Second reader",
+    ):
+        assert needed in said
+
+
+def test_the_summary_comes_before_any_table(estimated: Result, image: Volume, labels: Volume) -> None:
+    text = render_html(estimated, image, labels, "en")
+    assert text.index("Most probable age 16.5 years;") < text.index("<table")
+
+
+def test_the_chinese_report_is_chinese(estimated: Result, render: Callable[..., Page]) -> None:
+    said = render(estimated, "zh").words
+    for needed in ("草稿，未签署", "最可能年龄为16.5岁", "不得单独决定年龄", "仅供演示", "2025年11月22日", "冠状面"):
+        assert needed in said
+    english = set(words("en").texts.values()) - set(words("zh").texts.values())
+    assert not [text for text in english if "{" not in text and len(text) > 12 and text in said]
+
+
+def test_what_comes_from_outside_is_escaped(changed: Callable[..., Result], render: Callable[..., Page]) -> None:
+    result = changed()
+    assert result.series is not None
+    series = result.series.model_copy(
+        update={"description": HOSTILE, "manufacturer": HOSTILE, "rank_reasons": [HOSTILE]}
+    )
+    subject = result.subject.model_copy(update={"question": HOSTILE, "legal_basis": HOSTILE})
+    page = render(changed(series=series, subject=subject, warnings=[HOSTILE]))
+    assert "script" not in page.tags
+    assert not any("example.org" in address for address in page.addresses)
+    assert page.words.count(HOSTILE) == 6
+
+
+def test_an_abstention_shows_its_reasons_and_no_number(abstained: Result, render: Callable[..., Page]) -> None:
+    page = render(abstained)
+    assert "No age is given. The software abstained" in page.words
+    assert "The site of a growth plate was not seen" in page.words
+    assert "the proximal tibia was seen, but not the site of its growth plate" in page.words
+    assert "svg" not in page.tags
+    assert "Most probable age" not in page.words
+    assert "Age limits" not in page.words
+
+
+def test_a_report_without_image_says_so(abstained: Result) -> None:
+    refused = abstained.model_copy(
+        update={"outcome": Outcome.REFUSED, "series": None, "quality": None, "software": None}
+    )
+    assert "No image can be shown." in Page(render_html(refused, None, None, "en")).words
+
+
+def test_a_bundle_of_real_subjects_carries_no_watermark(
+    changed: Callable[..., Result], render: Callable[..., Page]
+) -> None:
+    bundle = changed().bundle
+    assert bundle is not None
+    said = render(changed(bundle=bundle.model_copy(update={"population": "hospital A"}))).words
+    assert "VIRTUAL" not in said
+    assert "demonstration" not in said
+    assert "benefit of the doubt" in said

@@ -1,0 +1,73 @@
+"""The shown slices: the right ones, the right way round, with the right size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kneeage.core.anatomy import LABEL_COLOURS, Label, Plane
+from kneeage.core.volume import Volume
+from kneeage.report.panels import PANEL_WIDTH, chosen_slices, panels
+
+ORIENTATIONS = ["LIP", "RAS", "LPS", "PIL", "SLA", "IRA"]
+
+
+def test_slices_are_chosen_over_both_sites(labels: Volume) -> None:
+    assert chosen_slices(labels.array[0]) == [3, 6, 8]
+
+
+def test_a_single_slice_is_enough(labels: Volume) -> None:
+    assert chosen_slices(labels.array[0][:, :, 5:6]) == [0]
+
+
+def test_without_bones_slices_are_spread_over_all() -> None:
+    assert chosen_slices(np.zeros((8, 8, 12), np.uint8)) == [2, 6, 10]
+
+
+def test_one_site_alone_is_shown(labels: Volume) -> None:
+    femur = np.where(labels.array[0] == Label.PROXIMAL_TIBIA_EPIPHYSIS, 0, labels.array[0])
+    assert chosen_slices(femur) == [3, 6, 8]
+
+
+@pytest.mark.parametrize("codes", ORIENTATIONS)
+def test_every_orientation_gives_the_same_picture(image: Volume, labels: Volume, codes: str) -> None:
+    expected = panels(image, labels, Plane.CORONAL)[1]
+    found = panels(image.reoriented(codes), labels.reoriented(codes), Plane.CORONAL)[1]
+    np.testing.assert_array_equal(found.drawn, expected.drawn)
+    assert (found.left, found.right) == ("R", "L")
+
+
+@pytest.mark.parametrize(("codes", "number"), [("LIP", 4), ("LIA", 9)])
+def test_the_slice_number_counts_as_in_the_source(image: Volume, labels: Volume, codes: str, number: int) -> None:
+    assert panels(image.reoriented(codes), labels.reoriented(codes), Plane.CORONAL)[0].number == number
+
+
+def test_sagittal_slices_are_marked_front_and_back(image: Volume, labels: Volume) -> None:
+    panel = panels(image, labels, Plane.SAGITTAL)[0]
+    assert (panel.left, panel.right) == ("A", "P")
+
+
+def test_pixels_are_square() -> None:
+    affine = np.array([[-1, 0, 0, 0], [0, 0, -4, 0], [0, -2, 0, 0], [0, 0, 0, 1]], float)
+    empty = Volume(np.zeros((1, 50, 50, 3), np.float32), affine)
+    panel = panels(empty, Volume(empty.array.astype(np.uint8), affine), Plane.CORONAL)[0]
+    assert panel.plain.shape == (2 * PANEL_WIDTH, PANEL_WIDTH)
+    assert panel.pixel_mm == pytest.approx(50 / PANEL_WIDTH)
+
+
+def test_outlines_lie_around_the_plate_and_leave_it_free(image: Volume, labels: Volume) -> None:
+    panel = panels(image, labels, Plane.CORONAL)[1]
+    colour = np.array(LABEL_COLOURS[Label.DISTAL_FEMUR_PHYSIS])
+    drawn = (np.abs(panel.drawn.astype(int) - colour) < 8).all(axis=2)
+    rows = np.flatnonzero(drawn[:, : PANEL_WIDTH // 2].any(axis=1))
+    middle = (rows[0] + rows[-1]) // 2
+    assert drawn.any()
+    assert (rows[-1] - rows[0]) * panel.pixel_mm == pytest.approx(3 * 0.8 + 2 * 3 * panel.pixel_mm, abs=2.5)
+    assert not drawn[middle, 150:180].any()
+
+
+def test_values_that_are_not_finite_do_not_spoil_the_window(image: Volume, labels: Volume) -> None:
+    spoilt = image.array.copy()
+    spoilt[0, 0, 0, 0] = np.nan
+    panel = panels(Volume(spoilt, image.affine), labels, Plane.CORONAL)[1]
+    assert panel.plain.max() == 255

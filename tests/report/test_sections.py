@@ -1,0 +1,104 @@
+"""The tables of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from kneeage.core.result import LikelihoodRatio, MinimumAge, PlateReport, Result
+from kneeage.report import sections
+from kneeage.report.words import words
+
+EN = words("en")
+
+
+def ratio(value: float | None) -> LikelihoodRatio:
+    return LikelihoodRatio(value=value, ages_below=(16, 18), ages_above=(18, 20))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.00001, "less than 0.001"),
+        (0.25, "0.250"),
+        (2.44, "2.4"),
+        (431.7, "432"),
+        (1e9, "more than 1,000"),
+        (None, "not bounded"),
+    ],
+)
+def test_a_likelihood_ratio_is_written(value: float | None, text: str) -> None:
+    assert sections.ratio_text(ratio(value), EN) == text
+
+
+def test_a_missing_likelihood_ratio_is_said() -> None:
+    assert sections.ratio_text(None, EN) == "not given"
+
+
+def test_threshold_rows_name_the_age_windows(estimated: Result) -> None:
+    row = sections.threshold_rows(estimated, EN)[3]
+    assert (row.age, row.probability, row.ratio_ages) == ("18 years", "11.0 %", "ages 18–20 against 16–18")
+    assert row.decision == "Undetermined"
+
+
+def test_a_reason_that_all_decisions_share_is_given_once(estimated: Result) -> None:
+    assert sections.common_reason(estimated, EN).startswith("the bundle was trained on a virtual cohort")
+
+
+def test_reasons_that_differ_are_not_merged(changed: Callable[..., Result]) -> None:
+    first, *rest = changed().thresholds
+    result = changed(thresholds=[first.model_copy(update={"decision_reason": "other"}), *rest])
+    assert sections.common_reason(result, EN) == ""
+
+
+def test_the_minimum_age_is_said_to_be_missing(estimated: Result) -> None:
+    assert sections.age_rows(estimated, EN)[-1].value == "not given by this bundle"
+
+
+def test_the_minimum_age_comes_with_its_definition(changed: Callable[..., Result]) -> None:
+    minimum = MinimumAge(value=15.57, definition="youngest of the stage", n=120, quantile=0.01)
+    row = sections.age_rows(changed(minimum_age_years=minimum), EN)[-1]
+    assert row.value == "15.5 years"
+    assert row.note == "youngest of the stage; 120 reference subjects, quantile 0.01"
+
+
+def test_a_closed_plate_is_a_finding(estimated: Result) -> None:
+    heading, femur, tibia = sections.plate_table(estimated, EN)
+    assert len(heading) == len(femur) == len(tibia)
+    assert femur[:4] == ["Distal femur", "yes", "50 %", "2.4 mm"]
+    assert tibia[2:4] == ["0 % (none seen open)", "–"]
+
+
+def test_no_plates_no_table(abstained: Result) -> None:
+    assert sections.plate_table(abstained, EN) == []
+
+
+def test_a_plate_that_was_not_found_is_said(changed: Callable[..., Result]) -> None:
+    table = sections.plate_table(changed(plates={"distal_femur": PlateReport(found=False)}), EN)
+    assert table[1][:3] == ["Distal femur", "no", "–"]
+
+
+def test_age_classes_are_written_with_signs(estimated: Result) -> None:
+    names = [name for name, _ in sections.class_rows(estimated, EN)]
+    assert (names[0], names[-1]) == ("< 10", "≥ 19")
+
+
+def test_what_was_not_given_is_said(changed: Callable[..., Result]) -> None:
+    from kneeage.core.result import SubjectReport
+
+    assert {row.value for row in sections.subject_rows(changed(subject=SubjectReport()), EN)} == {"not given"}
+
+
+def test_without_series_quality_and_prior_there_are_no_rows(changed: Callable[..., Result]) -> None:
+    bare = changed(series=None, quality=None, prior=None, bundle=None, software=None)
+    assert sections.series_rows(bare, EN) == sections.quality_rows(bare, EN) == sections.prior_rows(bare, EN) == []
+    assert len(sections.model_rows(bare, EN)) == 1
+
+
+def test_the_scanner_is_named_as_far_as_known(changed: Callable[..., Result]) -> None:
+    series = changed().series
+    assert series is not None
+    silent = series.model_copy(update={"manufacturer": None, "field_strength_tesla": None})
+    values = {row.label: row.value for row in sections.series_rows(changed(series=silent), EN)}
+    assert values["Scanner"] == "not known"

@@ -1,0 +1,78 @@
+"""What a reader sees first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from kneeage.core.result import Interval, Outcome, Result, ThresholdDecision
+from kneeage.report.summary import outward, reason_lines, summary, virtual_sentences
+from kneeage.report.words import words
+
+EN, ZH = words("en"), words("zh")
+
+
+def test_an_estimate_is_said_in_plain_words(estimated: Result) -> None:
+    assert summary(estimated, EN) == (
+        "Most probable age 16.5 years; with 95 % probability 13.9 to 19.4 years. "
+        "No statement is made about the age limits 12, 14, 16 and 18 years."
+    )
+    assert "16.5岁" in summary(estimated, ZH)
+
+
+def test_only_the_strongest_decisions_are_said(changed: Callable[..., Result]) -> None:
+    result = changed()
+    kinds = (
+        ThresholdDecision.AT_LEAST,
+        ThresholdDecision.AT_LEAST,
+        ThresholdDecision.UNDETERMINED,
+        ThresholdDecision.BELOW,
+    )
+    decided = [t.model_copy(update={"decision": kind}) for t, kind in zip(result.thresholds, kinds, strict=True)]
+    said = summary(changed(thresholds=decided), EN)
+    assert said.endswith("At least 14 years. Below 18 years. No statement is made about the age limits 16 years.")
+
+
+def test_an_open_interval_has_no_upper_end(changed: Callable[..., Result]) -> None:
+    result = changed(interval_years=[Interval(level=0.95, low=17.25, high=None, method="m")])
+    assert "17.2 years or more, open upwards" in summary(result, EN)
+
+
+def test_an_estimate_without_interval_is_said(changed: Callable[..., Result]) -> None:
+    assert summary(changed(interval_years=[], thresholds=[]), EN) == "Most probable age 16.5 years."
+
+
+@pytest.mark.parametrize(("outcome", "word"), [(Outcome.ABSTAINED, "abstained"), (Outcome.REFUSED, "refused")])
+def test_no_age_is_said_as_such(abstained: Result, outcome: Outcome, word: str) -> None:
+    said = summary(abstained.model_copy(update={"outcome": outcome}), EN)
+    assert said.startswith("No age is given.")
+    assert word in said
+
+
+@pytest.mark.parametrize(("direction", "age"), [(-1, 17.9), (1, 18.0)])
+def test_interval_ends_are_rounded_outwards(direction: int, age: float) -> None:
+    assert outward(17.96, direction) == age
+
+
+def test_an_exact_tenth_is_not_rounded() -> None:
+    assert outward(17.9, -1) == outward(17.9, 1) == 17.9
+
+
+def test_a_virtual_bundle_is_named_on_a_scanner_image(estimated: Result) -> None:
+    first, second = virtual_sentences(estimated, EN)
+    assert first == "Trained on a virtual cohort, demonstration only, not for forensic use."
+    assert "nothing about this person" in second
+
+
+def test_a_bundle_of_real_subjects_needs_no_such_sentence(changed: Callable[..., Result]) -> None:
+    bundle = changed().bundle
+    assert bundle is not None
+    assert virtual_sentences(changed(bundle=bundle.model_copy(update={"population": "a hospital"})), EN) == []
+
+
+def test_a_reason_comes_with_advice_in_both_languages(abstained: Result) -> None:
+    name, message, advice = reason_lines(abstained, ZH)[0]
+    assert name == "未见某一骺板部位"
+    assert message.startswith("可见胫骨近端")
+    assert advice.startswith("请核对")

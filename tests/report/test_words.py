@@ -1,0 +1,106 @@
+"""The translation table is whole, and each language writes numbers and dates its own way."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.resources import files
+from string import Formatter
+
+import pytest
+
+from kneeage.core.errors import UsageError
+from kneeage.report.words import LANGUAGES, words
+
+TABLE = json.loads(files("kneeage.report").joinpath("words.json").read_text(encoding="utf-8"))
+SOURCES = [*files("kneeage.report").iterdir(), *files("kneeage.report").joinpath("templates").iterdir()]
+CODE = "\n".join(source.read_text(encoding="utf-8") for source in SOURCES if source.name.endswith((".py", ".j2")))
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+def entries() -> list[tuple[str, dict[str, str]]]:
+    return [*TABLE["texts"].items(), *((entry["en"], entry) for entry in TABLE["phrases"])]
+
+
+@pytest.mark.parametrize(("key", "entry"), entries())
+def test_every_key_has_every_language(key: str, entry: dict[str, str]) -> None:
+    assert set(entry) == set(LANGUAGES)
+    assert key == "format.group" or all(entry.values())
+
+
+@pytest.mark.parametrize(("key", "entry"), entries())
+def test_every_language_has_the_same_placeholders(key: str, entry: dict[str, str]) -> None:
+    if key != "format.date":
+        assert placeholders(entry["en"]) == placeholders(entry["zh"])
+
+
+@pytest.mark.parametrize("key", sorted(set(re.findall(r"""say\(\s*["']([a-z_]+(?:\.[a-z_0-9]+)*)["']""", CODE))))
+def test_every_key_that_the_room_asks_for_is_there(key: str) -> None:
+    assert key in TABLE["texts"]
+
+
+def test_no_key_is_left_over() -> None:
+    stems = {key.rpartition(".")[0] for key in TABLE["texts"]}
+    built = {stem for stem in stems if re.search(rf"""["']{stem}\.(\{{|'|")""", CODE)}
+    spare = {key for key in TABLE["texts"] if key not in CODE and key.rpartition(".")[0] not in built}
+    assert not spare
+
+
+def test_chinese_words_hold_chinese_punctuation() -> None:
+    texts = [entry["zh"] for key, entry in entries() if not key.startswith("format.")]
+    assert not [text for text in texts if re.search(r"[一-鿿][,;:()]|[,;:(][一-鿿]", text)]
+
+
+def test_an_unknown_language_is_refused() -> None:
+    with pytest.raises(UsageError, match="en or zh; found 'fr'"):
+        words("fr")
+
+
+@pytest.mark.parametrize(
+    ("lang", "number", "date"),
+    [("en", "12,345.7", "5 March 2025, 09:07 UTC"), ("zh", "12345.7", "2025年3月5日 09:07（UTC）")],
+)
+def test_numbers_and_dates_are_written_per_language(lang: str, number: str, date: str) -> None:
+    say = words(lang)
+    assert say.number(12345.67) == number
+    assert say.date("2025-03-05T09:07:30+00:00") == date
+
+
+def test_a_date_of_another_zone_is_given_in_utc() -> None:
+    assert words("en").date("2025-03-05T01:00:00+02:00") == "4 March 2025, 23:00 UTC"
+
+
+def test_text_that_is_no_date_stays() -> None:
+    assert words("en").date("yesterday") == "yesterday"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "< 0.1 %"), (0.0004, "< 0.1 %"), (0.4567, "45.7 %"), (0.9999, "> 99.9 %"), (1.0, "> 99.9 %")],
+)
+def test_no_probability_is_written_as_sure(share: float, text: str) -> None:
+    assert words("en").probability(share) == text
+
+
+@pytest.mark.parametrize(
+    ("items", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
+)
+def test_lists_are_joined(items: list[str], text: str) -> None:
+    assert words("en").listing(items) == text
+
+
+def test_a_sentence_of_another_room_is_translated_with_its_parts() -> None:
+    sentence = "the slices are sagittal; the bundle K answers on coronal slices"
+    assert words("zh").phrase(sentence) == "该序列为矢状面；模型包 K 适用于冠状面"
+    assert words("en").phrase(sentence) == sentence
+
+
+def test_a_sentence_that_nobody_knows_stays() -> None:
+    assert words("zh").phrase("something new") == "something new"
+
+
+def test_braces_in_a_sentence_do_no_harm() -> None:
+    assert words("zh").phrase("the {x} was not seen") == "未见{x}"
