@@ -73,6 +73,7 @@ def main() -> None:
 
 def _report(series: Path, name: str, runs: int, scratch: Path) -> str:
     """Measure everything and lay it out as Markdown."""
+    # Fresh processes first, while this one is small: Linux counts a parent's memory into the peak of its child.
     helps = [_run("--help") for _ in range(runs)]
     colds = [_cold(series, scratch / f"cold-{number}") for number in range(runs)]
     warms = _warm(series, runs)

@@ -45,7 +45,7 @@ from kneeage.infer.morphometry import measure_plate
 from kneeage.infer.region import SitesSeen, age_regions, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, Segmentation, segment
 from kneeage.io.bundle import Bundle, load_bundle
-from kneeage.io.nifti import write_labels
+from kneeage.io.nifti import is_nifti_name, write_labels
 from kneeage.io.output import whole_folder
 from kneeage.io.read import load
 from kneeage.io.series import LoadedSeries
@@ -58,7 +58,6 @@ SEX_WARNING = "the sex was not given: both are held equally likely, and the answ
 SIDE_WARNING = "the header says {stated}, but the fibula lies as in a {seen} knee: check the side before any use"
 WEIGHTING_WARNING = "the series looks {weighting}-weighted; growth plates are judged on T1-weighted series"
 FAT_WARNING = "the series looks fat-suppressed; growth plates are judged on series without fat suppression"
-_NIFTI_ENDINGS = (".nii", ".nii.gz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +285,7 @@ def write_documents(examination: Examination, folder: Path | str, lang: str = "e
         (whole / PREVIEW_FILE).write_bytes(preview)
         (whole / REPORT_FILE).write_text(page, encoding="utf-8")
         if labels is not None:
-            write_labels(whole / LABELS_FILE, labels)
+            write_labels(whole / LABELS_FILE, labels, virtual=examination.series.header.virtual)
 
 
 def segment_file(
@@ -317,15 +316,9 @@ def segment_file(
     """
     target = _free_nifti(Path(out))
     examiner = Examiner(_loaded(bundle), threads)
-    labels = examiner.segment(examiner.prepare(load(Path(path), series))).source_labels
-    partial = target.with_name(f".partial-{target.name}")
-    try:
-        write_labels(partial, labels)
-        partial.replace(target)
-    except OSError as error:
-        raise OutputError(f"cannot write {str(target)!r}: {error.strerror or error}; choose another place") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    loaded = load(Path(path), series)
+    labels = examiner.segment(examiner.prepare(loaded)).source_labels
+    write_labels(target, labels, virtual=loaded.header.virtual)
     return labels
 
 
@@ -367,11 +360,11 @@ def _loaded(bundle: Bundle | Path | str | None) -> Bundle:
 
 
 def _free_nifti(path: Path) -> Path:
-    """Refuse an output that is no NIfTI file or exists."""
-    if not path.name.endswith(_NIFTI_ENDINGS):
+    """Refuse, before any work is done, a name that no NIfTI file has, or that is taken."""
+    if not is_nifti_name(path.name):
         raise UsageError(f"labels are written as .nii or .nii.gz; found {path.name!r}")
     if path.exists():
-        raise OutputError(f"{str(path)!r} exists and is not overwritten; choose another name or remove it")
+        raise OutputError(f"{path.name!r} exists; name another file or remove it")
     return path
 
 
@@ -380,6 +373,7 @@ def _series_report(series: LoadedSeries) -> SeriesReport:
     header = series.header
     return SeriesReport(
         **{name: getattr(header, name) for name in _HEADER_FIELDS},
+        plane=series.plane,
         pixel_sha256=series.pixel_sha256,
         rank_reasons=list(series.reasons),
     )
@@ -396,7 +390,8 @@ def _software_report() -> SoftwareReport:
 
 
 _STATED = tuple(field.name for field in fields(AgeStatement) if field.name != "warnings")
-_HEADER_FIELDS = tuple(name for name in SeriesReport.model_fields if name not in ("pixel_sha256", "rank_reasons"))
+_NOT_IN_HEADER = {"plane", "pixel_sha256", "rank_reasons"}
+_HEADER_FIELDS = tuple(name for name in SeriesReport.model_fields if name not in _NOT_IN_HEADER)
 _REFUSALS: dict[type[InputRefusedError], ReasonCode] = {
     GeometryError: ReasonCode.GEOMETRY,
     UndecodableError: ReasonCode.UNDECODABLE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -115,7 +117,7 @@ def test_every_posterior_is_a_distribution(likelihood: list[float], low: float, 
     assert found.edges_years[0] <= found.mode_years <= found.edges_years[-1]
     assert found.quantile(0.025) <= found.quantile(0.975)
     steps = [found.at_least(age) for age in np.linspace(7, 41, 60)]
-    assert all(before >= after for before, after in zip(steps, steps[1:], strict=False))
+    assert all(before >= after for before, after in pairwise(steps))
 
 
 def test_a_flat_likelihood_favours_no_side() -> None:

@@ -60,9 +60,11 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
         parse_prior(str(tmp_path / "none.csv"))
 
 
-@pytest.mark.parametrize("text", ["", "age,weight\n8,1\n9,1\n", "age_years,weight\n8\n", "age_years,weight\n8,x\n9,1\n"])
+@pytest.mark.parametrize(
+    "text", ["", "age,weight\n8,1\n9,1\n", "age_years,weight\n8\n", "age_years,weight\n8,x\n9,1\n"]
+)
 def test_a_file_without_the_columns(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UsageError, match="two columns of numbers|at least two ages"):
+    with pytest.raises(UsageError, match=r"two columns of numbers|at least two ages"):
         parse_prior(csv_file(tmp_path, text))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Label
+from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Label, PlateSite
 from kneeage.core.volume import Volume
 from kneeage.infer.clean import cleaned_labels
 from tests.infer.knees import BONE_COLUMNS, SHAPE, block_knee, edited, without
@@ -59,6 +59,11 @@ def test_a_hole_takes_the_nearest_label() -> None:
     assert_same(cleaned_labels(edited(knee, (slice(22, 26), slice(80, 84), 4), Label.BACKGROUND)), knee)
 
 
+def test_a_large_hole_is_no_slip() -> None:
+    knee = edited(block_knee(), (slice(22, 34), slice(70, 82), 4), Label.BACKGROUND)
+    assert_same(cleaned_labels(knee), knee)
+
+
 def test_another_label_inside_a_bone_is_no_hole() -> None:
     knee = edited(block_knee(), (slice(22, 26), slice(20, 24), ALL), Label.PATELLA)
     assert_same(cleaned_labels(knee), knee)
@@ -81,7 +86,7 @@ def test_a_larger_femur_below_the_tibia_loses_to_the_true_one() -> None:
 
 
 @pytest.mark.parametrize(("smaller", "kept"), [(DISTAL_FEMUR, PROXIMAL_TIBIA), (PROXIMAL_TIBIA, DISTAL_FEMUR)])
-def test_bones_in_the_wrong_order_leave_the_larger_one(smaller, kept) -> None:  # type: ignore[no-untyped-def]
+def test_bones_in_the_wrong_order_leave_the_larger_one(smaller: PlateSite, kept: PlateSite) -> None:
     knee = block_knee(open_columns=0)
     upside_down = knee.with_array(knee.array[:, :, ::-1].copy())
     rows = np.flatnonzero(np.isin(upside_down.array[0], smaller.bone).any(axis=(0, 2)))

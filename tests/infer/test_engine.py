@@ -21,7 +21,7 @@ def test_runs_in_float32() -> None:
 
 
 def test_a_file_that_is_no_network_is_refused() -> None:
-    with pytest.raises(BundleError, match="cannot load network 'x.onnx'"):
+    with pytest.raises(BundleError, match=r"cannot load network 'x.onnx'"):
         Engine(b"no network", name="x.onnx", inputs=("image",))
 
 

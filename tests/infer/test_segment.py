@@ -70,7 +70,7 @@ def test_what_cleaning_takes_away_is_gone_everywhere(engine: Engine) -> None:
     assert found.plate_probability.array[:, 58:62, 10:14].max() < 1e-6
 
 
-def test_a_bundle_with_few_labels(engine: Engine) -> None:
+def test_a_bundle_with_few_labels() -> None:
     """The paper's labels alone have no scar: its channel stays empty."""
     values = [0, 1, 2]
     stage = STAGE.model_copy(update={"label_values": values})

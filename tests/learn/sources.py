@@ -21,7 +21,7 @@ class StripeSource:
 
     def draw(self, _: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         rows, columns = self._shape
-        stripes = rng.integers(0, 12, rows // 7 + 1).repeat(7)[:rows]
+        stripes = rng.permutation(12).repeat(6)[:rows]
         labels = np.broadcast_to(stripes[:, None], (rows, columns)).astype(np.uint8)
         return (labels / 6 + rng.normal(0, 0.1, labels.shape)).astype(np.float32), labels
 

@@ -89,7 +89,7 @@ def test_auxiliary_heads_enter_the_loss() -> None:
 def _loss(module: AgeModel, batch: tuple[torch.Tensor, ...]) -> float:
     torch.manual_seed(0)
     module.log_dict = lambda *_, **__: None
-    return module.training_step(batch, 0).item()
+    return module.training_step(batch).item()
 
 
 def test_training_without_regions_makes_no_run(tmp_path: Path) -> None:

@@ -58,10 +58,10 @@ def test_two_steps_of_training(tmp_path: Path, precision: str) -> None:
 
 def test_loss_falls_on_stripes(tmp_path: Path) -> None:
     still = AugmentSettings(flip=0, warp=0, gain=0, offset=0, gamma=0, noise=0)
-    settings = replace(_with_fit(max_steps=60, steps_per_epoch=60, learning_rate=1e-2), augment=still)
+    settings = replace(_with_fit(max_steps=60, steps_per_epoch=60, learning_rate=1e-2, batch_size=4), augment=still)
     train_segmenter(StripeSource(), StripeSource(), settings, tmp_path)
     losses = [float(loss) for loss in _columns(tmp_path, "train_loss")]
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.85 * losses[0]
 
 
 def test_killed_and_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:

@@ -42,6 +42,12 @@ def test_the_preview_of_an_abstention_has_no_plot(
     assert (without == 255).all()
 
 
+def test_without_labels_slices_are_shown_alone(abstained: Result, image: Volume, labels: Volume) -> None:
+    nothing = Volume(np.zeros_like(labels.array), labels.affine)
+    assert len(panel_pictures(panels(image, nothing, Plane.CORONAL)[0])) == 1
+    assert (pixels(preview_png(abstained, image, nothing, "en"))[-250:] == 255).all()
+
+
 def test_a_single_slice_makes_a_preview(estimated: Result, image: Volume, labels: Volume) -> None:
     one = Volume(image.array[..., 5:6], image.affine), Volume(labels.array[..., 5:6], labels.affine)
     assert pixels(preview_png(estimated, *one, "en")).shape[1] > 1000

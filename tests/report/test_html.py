@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from kneeage.core.result import Outcome, Result
@@ -113,6 +114,13 @@ def test_an_abstention_shows_its_reasons_and_no_number(abstained: Result, render
     assert "svg" not in page.tags
     assert "Most probable age" not in page.words
     assert "Age limits" not in page.words
+
+
+def test_an_image_without_labels_is_shown_alone(abstained: Result, image: Volume, labels: Volume) -> None:
+    nothing = Volume(np.zeros_like(labels.array), labels.affine)
+    page = Page(render_html(abstained, image, nothing, "en"))
+    assert len(page.addresses) == 3
+    assert "with outlines" not in page.words
 
 
 def test_a_report_without_image_says_so(abstained: Result) -> None:

@@ -16,7 +16,7 @@ EN, ZH = words("en"), words("zh")
 def test_an_estimate_is_said_in_plain_words(estimated: Result) -> None:
     assert summary(estimated, EN) == (
         "Most probable age 16.5 years; with 95 % probability 13.9 to 19.4 years. "
-        "No statement is made about the age limits 12, 14, 16 and 18 years."
+        "Undetermined whether at least 12, 14, 16 and 18 years old."
     )
     assert "16.5岁" in summary(estimated, ZH)
 
@@ -31,7 +31,7 @@ def test_only_the_strongest_decisions_are_said(changed: Callable[..., Result]) -
     )
     decided = [t.model_copy(update={"decision": kind}) for t, kind in zip(result.thresholds, kinds, strict=True)]
     said = summary(changed(thresholds=decided), EN)
-    assert said.endswith("At least 14 years. Below 18 years. No statement is made about the age limits 16 years.")
+    assert said.endswith("At least 14 years. Below 18 years. Undetermined whether at least 16 years old.")
 
 
 def test_an_open_interval_has_no_upper_end(changed: Callable[..., Result]) -> None:

@@ -9,7 +9,10 @@ from string import Formatter
 
 import pytest
 
+from kneeage import pipeline
 from kneeage.core.errors import UsageError
+from kneeage.core.manifest import ThresholdPolicy
+from kneeage.decide import interval, policy, statement
 from kneeage.report.words import LANGUAGES, words
 
 TABLE = json.loads(files("kneeage.report").joinpath("words.json").read_text(encoding="utf-8"))
@@ -25,21 +28,22 @@ def entries() -> list[tuple[str, dict[str, str]]]:
     return [*TABLE["texts"].items(), *((entry["en"], entry) for entry in TABLE["phrases"])]
 
 
-@pytest.mark.parametrize(("key", "entry"), entries())
-def test_every_key_has_every_language(key: str, entry: dict[str, str]) -> None:
-    assert set(entry) == set(LANGUAGES)
-    assert key == "format.group" or all(entry.values())
+def test_every_key_has_every_language() -> None:
+    missing = [key for key, entry in entries() if set(entry) != set(LANGUAGES)]
+    empty = [key for key, entry in entries() if not all(entry.values())]
+    assert not missing
+    assert empty == ["format.group", "format.sentence_gap"]
 
 
-@pytest.mark.parametrize(("key", "entry"), entries())
-def test_every_language_has_the_same_placeholders(key: str, entry: dict[str, str]) -> None:
-    if key != "format.date":
-        assert placeholders(entry["en"]) == placeholders(entry["zh"])
+def test_every_language_has_the_same_placeholders() -> None:
+    differing = [key for key, entry in entries() if placeholders(entry["en"]) != placeholders(entry["zh"])]
+    assert differing == ["format.date"]
 
 
-@pytest.mark.parametrize("key", sorted(set(re.findall(r"""say\(\s*["']([a-z_]+(?:\.[a-z_0-9]+)*)["']""", CODE))))
-def test_every_key_that_the_room_asks_for_is_there(key: str) -> None:
-    assert key in TABLE["texts"]
+def test_every_key_that_the_room_asks_for_is_there() -> None:
+    asked = set(re.findall(r"""say\(\s*["']([a-z_]+(?:\.[a-z_0-9]+)*)["']""", CODE))
+    assert len(asked) > 60
+    assert not asked - set(TABLE["texts"])
 
 
 def test_no_key_is_left_over() -> None:
@@ -96,6 +100,25 @@ def test_a_sentence_of_another_room_is_translated_with_its_parts() -> None:
     sentence = "the slices are sagittal; the bundle K answers on coronal slices"
     assert words("zh").phrase(sentence) == "该序列为矢状面；模型包 K 适用于冠状面"
     assert words("en").phrase(sentence) == sentence
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        pipeline.VIRTUAL_WARNING,
+        pipeline.SEX_WARNING,
+        pipeline.SIDE_WARNING.format(stated="left", seen="right"),
+        pipeline.WEIGHTING_WARNING.format(weighting="PD"),
+        pipeline.FAT_WARNING,
+        statement.LAST_BIN_WARNING,
+        statement.FIRST_BIN_WARNING,
+        policy.VIRTUAL_REASON,
+        *(policy._by_probability(p, ThresholdPolicy(calibrated=c))[1] for p in (0.0, 0.5, 1.0) for c in (True, False)),
+        *(interval._method(subjects) for subjects in (0, 200)),
+    ],
+)
+def test_what_other_rooms_say_is_known_in_chinese(sentence: str) -> None:
+    assert not re.search(r"[a-z]{3}", words("zh").phrase(sentence))
 
 
 def test_a_sentence_that_nobody_knows_stays() -> None:

@@ -37,7 +37,7 @@ def _give_version(wanted: bool) -> None:
 
 @app.callback()
 def common(
-    version: Annotated[
+    _version: Annotated[
         bool, typer.Option("--version", callback=_give_version, help="Print the version and stop.", is_eager=True)
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")] = False,

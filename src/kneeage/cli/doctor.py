@@ -120,9 +120,10 @@ def smoke_estimate(folder: Path | None) -> list[Finding]:
             subject, result = run_demo(Path(temporary) / "demo", seed=SMOKE_SEED, bundle=folder, lang="en")
         except KneeAgeError as error:
             return [Finding("smoke estimate", State.FAULT, str(error))]
+    age = result.estimated_age_years
     truth = f"virtual subject of {subject.chronological_age_years:.1f} years: {result.outcome.value}"
-    age = "" if result.estimated_age_years is None else f", {result.estimated_age_years:.1f} years"
-    return [Finding("smoke estimate", State.FINE, f"{truth}{age}, in {perf_counter() - start:.1f} s")]
+    words = f"{truth}{'' if age is None else f', {age:.1f} years'}, in {perf_counter() - start:.1f} s"
+    return [Finding("smoke estimate", State.NOTE if age is None else State.FINE, words)]
 
 
 def _checks(bundle: Path | None) -> dict[str, Callable[[], list[Finding]]]:

@@ -97,8 +97,8 @@ def _examine(
     """Estimate and write the documents; a refusal is also given as JSON where JSON was asked for."""
     from kneeage.decide.question import Question
     from kneeage.io.output import require_free
-    from kneeage.pipeline import refused, write_documents
     from kneeage.pipeline import estimate as examine
+    from kneeage.pipeline import refused, write_documents
 
     require_free(output)
     try:

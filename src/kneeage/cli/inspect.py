@@ -43,20 +43,19 @@ def _table(candidates: list[Candidate]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 1, 1, 0), expand=True)
+    table = Table(box=None, padding=(0, 1, 1, 0))
     table.add_column("rank", no_wrap=True)
-    table.add_column("series and why", ratio=1, overflow="fold")
+    table.add_column("series and why", overflow="fold")
     for candidate in candidates:
-        lines = [_what(candidate), *(f"  {reason}" for reason in candidate.reasons), f"  --series {candidate.key}"]
-        table.add_row(_rank(candidate), Text("\n".join(lines)))
+        lines = [_what(candidate), _why(candidate), f"--series {candidate.key}"]
+        table.add_row("-" if candidate.rank is None else str(candidate.rank), Text("\n".join(lines)))
     return table
 
 
-def _rank(candidate: Candidate) -> str:
-    """Write the rank, or that a series is no candidate."""
-    if not candidate.suitable:
-        return "unsuitable"
-    return "-" if candidate.rank is None else str(candidate.rank)
+def _why(candidate: Candidate) -> str:
+    """Say whether a series is suitable, and why."""
+    verdict = "suitable" if candidate.suitable else "unsuitable"
+    return f"{verdict}: {'; '.join(candidate.reasons)}"
 
 
 def _what(candidate: Candidate) -> str:
@@ -66,10 +65,8 @@ def _what(candidate: Candidate) -> str:
     spacing = " x ".join(f"{step:.3g}" for step in header.spacing_mm)
     parts = [
         header.description or "(no description)",
-        "plane unknown" if header.plane is None else header.plane.value,
-        header.weighting,
-        f"{size} voxels of {spacing} mm",
         None if header.side.value == "unknown" else header.side.value,
+        f"{size} voxels of {spacing} mm",
         "virtual" if header.virtual else None,
     ]
     return ", ".join(part for part in parts if part)

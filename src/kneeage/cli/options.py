@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kneeage.core.errors import UsageError
+
 Source = Annotated[
     Path, typer.Argument(metavar="PATH", help="DICOM file, folder, DICOMDIR, zip, or NIfTI file.", show_default=False)
 ]
@@ -25,12 +27,12 @@ def numbers(text: str) -> tuple[float, ...]:
         text: Such as ``"12,14,16,18"``.
 
     Raises:
-        typer.BadParameter: A part is no number.
+        UsageError: A part is no number.
     """
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise typer.BadParameter(f"give numbers parted by commas, such as 12,14,16,18; found {text!r}") from None
+        raise UsageError(f"give numbers parted by commas, such as 12,14,16,18; found {text!r}") from None
 
 
 def language(lang: str) -> str:

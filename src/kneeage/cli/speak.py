@@ -56,9 +56,8 @@ def tell(*words: RenderableType) -> None:
 
 
 def show(table: RenderableType) -> None:
-    """Put a table on stdout, as wide as the terminal, or 100 columns wide where it is piped."""
-    console = _console(stderr=False)
-    console.print(table, width=None if console.is_terminal else 100)
+    """Put a table on stdout, as wide as the terminal, or 80 columns wide where it is piped."""
+    _console(stderr=False).print(table)
 
 
 def give(data: str) -> None:

@@ -96,6 +96,8 @@ def _session(model: bytes, name: str, threads: int) -> onnxruntime.InferenceSess
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
+    # Idle threads of the runtime would otherwise spin and take the cores from numpy between two runs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except _RUNTIME_ERRORS as error:

@@ -103,7 +103,7 @@ def label_slices(stage: SegmentStage, network: Network, image: Volume, progress:
     plates = _empty_slices(image, 2, np.float32)
     for batch in _batches(image.shape[2]):
         soft = _class_probabilities(stage, network, np.asarray(to_slices(image.array[..., batch]), np.float32))
-        raw[batch, 0] = values[np.argmax(soft, axis=1)]
+        raw[batch, 0] = values[_winners(soft)]
         probabilities[batch] = np.rint(soft * _SCALE)
         plates[batch] = _plate_probability(soft, values)
         if progress is not None:
@@ -150,6 +150,18 @@ def _softmax(logits: FloatArray32) -> FloatArray32:
     soft = np.exp(logits - logits.max(axis=1, keepdims=True))
     soft /= soft.sum(axis=1, keepdims=True)
     return np.asarray(soft)
+
+
+def _winners(soft: FloatArray32) -> ByteArray:
+    """Number of the most probable class, the first of equal ones; (S, labels, J, I) to (S, J, I).
+
+    Class by class, which is several times faster than ``argmax`` along an axis that is not the last.
+    """
+    best, winner = soft[:, 0].copy(), np.zeros((len(soft), *soft.shape[2:]), dtype=np.uint8)
+    for number in range(1, soft.shape[1]):
+        np.putmask(winner, soft[:, number] > best, np.uint8(number))
+        np.maximum(best, soft[:, number], out=best)
+    return winner
 
 
 def _plate_probability(soft: FloatArray32, values: ByteArray) -> FloatArray32:

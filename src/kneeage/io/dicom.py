@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from pydicom import Dataset, dcmread
-from pydicom.dataelem import RawDataElement
-from pydicom.pixels import get_decoder
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
 
@@ -152,7 +152,7 @@ class Frame:
     intercept: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Instance:
     """One DICOM image file by its header, without the subject's identity.
 
@@ -344,10 +344,10 @@ def _subject_token(dataset: Dataset) -> str:
 
 def _raw(dataset: Dataset, keyword: str) -> bytes:
     """Give the bytes of an attribute, undecoded and unchecked."""
-    element = dataset.get_item(Tag(keyword)) if Tag(keyword) in dataset else None
+    element: object = dataset.get_item(Tag(keyword)) if Tag(keyword) in dataset else None
     if isinstance(element, RawDataElement):
         return element.value or b""
-    return b"" if element is None or element.value is None else str(element.value).encode()
+    return str(element.value or "").encode() if isinstance(element, DataElement) else b""
 
 
 def _texts(facts: Facts) -> dict[str, str]:

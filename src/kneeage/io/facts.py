@@ -5,6 +5,7 @@ Warnings of the DICOM library quote the values they complain about, which may na
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
 import warnings
@@ -13,7 +14,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.config import disable_value_validation
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
 
@@ -22,6 +24,7 @@ READ_ERRORS = (
     ArithmeticError,
     AttributeError,
     AssertionError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,
@@ -39,10 +42,15 @@ READ_ERRORS = (
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep the warnings of the libraries, which quote header values, to ourselves."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Keep the warnings and log lines of the DICOM library, which quote header values, to ourselves."""
+    logger = logging.getLogger("pydicom")
+    was_disabled, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = was_disabled
 
 
 class Facts:
@@ -136,8 +144,9 @@ def _number(value: object) -> float | None:
 
 
 def _clean(value: str) -> str:
-    """Drop control characters and blanks around, and mend the script."""
-    return "".join(letter if letter.isprintable() else " " for letter in _mended(value)).strip()
+    """Mend the script; drop a text with binary content, whose damaged length may have swallowed another attribute."""
+    text = " ".join(_mended(value.strip("\0 ")).split())
+    return text if text.isprintable() else ""
 
 
 def _mended(value: str) -> str:

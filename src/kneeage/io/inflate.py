@@ -10,10 +10,13 @@ from kneeage.core.errors import InputRefusedError, UndecodableError
 # Size of one file after inflation. An enhanced MR object of 2000 frames of 512 x 512 has 1 GB. Our own choice.
 MAX_INFLATED_BYTES = 2**30
 
+# Where the file meta information usually ends, and how far it is searched where it is longer.
 _HEAD_BYTES = 1024
+_LONG_HEAD_BYTES = 2**20
 _CHUNK_BYTES = 2**20
 # Source: DICOM PS3.5 section A.5 (Deflated Explicit VR Little Endian).
-_DEFLATED = b"1.2.840.10008.1.2.1.99\0"
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_TRANSFER_SYNTAX_TAG = b"\x02\x00\x10\x00UI"
 # Tag, VR and length of File Meta Information Group Length, whose value ends 12 bytes after its tag.
 _GROUP_LENGTH_TAG = b"\x02\x00\x00\x00UL\x04\x00"
 
@@ -30,11 +33,20 @@ def require_small_when_inflated(handle: BinaryIO, name: str) -> None:
         UndecodableError: The deflated stream is damaged.
     """
     head = handle.read(_HEAD_BYTES)
-    start = head.find(_GROUP_LENGTH_TAG)
-    if _DEFLATED in head and start >= 0:
-        handle.seek(start + 12 + int.from_bytes(head[start + 8 : start + 12], "little"))
+    if _TRANSFER_SYNTAX_TAG not in head:
+        head += handle.read(_LONG_HEAD_BYTES)
+    if _TRANSFER_SYNTAX_TAG + b"\x16\x00" + _DEFLATED in head:
+        handle.seek(_start_of_deflated(head, name))
         _measure(handle, name)
     handle.seek(0)
+
+
+def _start_of_deflated(head: bytes, name: str) -> int:
+    """Find where the file meta information ends and the deflated stream begins."""
+    start = head.find(_GROUP_LENGTH_TAG)
+    if start < 0:
+        raise UndecodableError(f"{name!r} has a damaged DICOM header; send the file again")
+    return start + 12 + int.from_bytes(head[start + 8 : start + 12], "little")
 
 
 def _measure(handle: BinaryIO, name: str) -> None:

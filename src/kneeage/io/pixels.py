@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames
-from pydicom.pixels import iter_pixels
+from pydicom.pixels.utils import iter_pixels
 
 from kneeage.core.errors import UndecodableError
 from kneeage.io.codestream import codestream_fault
@@ -33,13 +33,13 @@ _KEYWORDS = (
 )
 
 
-def decode_frames(instance: Instance, frames: Sequence[Frame], out: NDArray[np.float32]) -> None:
+def decode_frames(instance: Instance, frames: Sequence[Frame], targets: Sequence[NDArray[np.float32]]) -> None:
     """Decode frames of one instance and apply their rescale slope and intercept.
 
     Args:
         instance: The file.
         frames: Which of its frames.
-        out: Receives the values, shape (frames, rows, columns).
+        targets: Receive the values, each of shape (rows, columns).
 
     Raises:
         UndecodableError: The pixels are not there in full, or cannot be decoded.
@@ -48,11 +48,11 @@ def decode_frames(instance: Instance, frames: Sequence[Frame], out: NDArray[np.f
         dataset = _read(instance)
         _require_whole(dataset, instance, {frame.number for frame in frames})
         pixels = _decoded(dataset, instance, [frame.number for frame in frames])
-        for target, frame, values in zip(out, frames, pixels, strict=True):
+        for target, frame, values in zip(targets, frames, pixels, strict=True):
             if values.shape != target.shape:
                 raise _cut_short(instance, frame.number)
             np.multiply(values, np.float32(frame.slope), out=target)
-            target += np.float32(frame.intercept)
+            np.add(target, np.float32(frame.intercept), out=target)
 
 
 def _read(instance: Instance) -> Dataset:

@@ -53,12 +53,13 @@ def warp(image: Tensor, matrices: Tensor, mode: str = "bilinear") -> Tensor:
 
 def random_intensity(image: Tensor, settings: AugmentSettings) -> Tensor:
     """Change exponent, contrast, offset and noise of standardised grey values (N, 1, H, W)."""
-    shape = (len(image), 1, 1, 1)
     low, high = image.amin((1, 2, 3), keepdim=True), image.amax((1, 2, 3), keepdim=True)
     span = (high - low).clamp_min(1e-6)
-    bent = ((image - low) / span).clamp(0, 1) ** (settings.gamma * _spread(*shape)).exp() * span + low
-    changed = bent * (1 + settings.gain * _spread(*shape)) + settings.offset * _spread(*shape)
-    return changed + settings.noise * torch.rand(shape) * torch.randn_like(image)
+    exponent, gain, offset, noise = _spread(4, len(image), 1, 1, 1).to(image)
+    bent = ((image - low) / span).clamp(0, 1) ** (settings.gamma * exponent).exp() * span + low
+    changed = bent * (1 + settings.gain * gain) + settings.offset * offset
+    noisy: Tensor = changed + settings.noise * noise.abs() * torch.randn_like(image)
+    return noisy
 
 
 def drop_channels(regions: Tensor, settings: AugmentSettings) -> Tensor:

@@ -40,7 +40,7 @@ class FitSettings:
 
     seed: int = 2015
     batch_size: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     warmup: float = 0.05
     gradient_clip: float = 5.0

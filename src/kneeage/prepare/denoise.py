@@ -79,7 +79,7 @@ def noise_deviation(image: FloatSlices) -> float:
     return _NOISE_FACTOR * float(np.abs(ndimage.convolve(image, _NOISE_KERNEL)[1:-1, 1:-1]).mean())
 
 
-def correct_bias(volume: Volume, *, shrink: int = 4, iterations: tuple[int, ...] = (30, 20, 10)) -> Volume:
+def correct_bias(volume: Volume, *, shrink: int = 6, iterations: tuple[int, ...] = (30, 20, 10)) -> Volume:
     """Remove the slow shading of the coil (N4). It needs grey values before standardisation.
 
     Source: Tustison NJ et al., IEEE Trans Med Imaging 2010;29:1310-1320, doi:10.1109/TMI.2010.2046908.

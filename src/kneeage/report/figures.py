@@ -68,16 +68,17 @@ def preview_png(result: Result, image: Volume, labels: Volume, lang: str) -> byt
     sheet = _Sheet.of(say if picture_lang(lang) == lang else words("en"), shown)
     _draw_header(sheet, result)
     _draw_panels(sheet, shown)
-    _draw_legend(sheet)
+    if shown[0].drawn is not None:
+        _draw_legend(sheet)
     plot = age_plot(result)
     if plot is not None:
         _draw_plot(sheet, plot)
     return png(sheet.picture)
 
 
-def panel_pictures(panel: Panel) -> tuple[bytes, bytes]:
-    """Give one slice as PNG files, alone and with outlines, both with body sides and scale bar."""
-    return png(_marked(panel, panel.plain)), png(_marked(panel, panel.drawn))
+def panel_pictures(panel: Panel) -> list[bytes]:
+    """Give one slice as PNG files with body sides and scale bar: alone, then with outlines where there are any."""
+    return [png(_marked(panel, pixels)) for pixels in _rows(panel)]
 
 
 def plane_of(result: Result) -> Plane:
@@ -105,7 +106,7 @@ class _Sheet:
     def of(cls, say: Words, shown: Sequence[Panel]) -> _Sheet:
         """Make an empty sheet that the panels fit on."""
         height, width = shown[0].plain.shape
-        panels_end = _HEADER_HEIGHT + 2 * (height + _GAP)
+        panels_end = _HEADER_HEIGHT + len(_rows(shown[0])) * (height + _GAP)
         size = (max(len(shown), 3) * (width + _GAP) + _GAP, panels_end + _PLOT_HEIGHT)
         picture = Image.new("RGB", size, _WHITE)
         return cls(say, picture, ImageDraw.Draw(picture), panels_end)
@@ -126,10 +127,15 @@ def _draw_header(sheet: _Sheet, result: Result) -> None:
 def _draw_panels(sheet: _Sheet, shown: Sequence[Panel]) -> None:
     """Put the slices in two rows, alone above and with outlines below."""
     for column, panel in enumerate(shown):
-        for row, pixels in enumerate((panel.plain, panel.drawn)):
+        for row, pixels in enumerate(_rows(panel)):
             height, width = panel.plain.shape
             corner = (_GAP + column * (width + _GAP), _HEADER_HEIGHT + row * (height + _GAP))
             sheet.picture.paste(_marked(panel, pixels), corner)
+
+
+def _rows(panel: Panel) -> list[ByteArray]:
+    """Give what is shown of one slice, from above: alone, then with outlines where there are any."""
+    return [panel.plain] if panel.drawn is None else [panel.plain, panel.drawn]
 
 
 def _marked(panel: Panel, pixels: ByteArray) -> Image.Image:

@@ -23,12 +23,12 @@ _HASH_SHOWN = 16
 
 @dataclass(frozen=True)
 class Picture:
-    """One slice in the report: its number and both pictures as data URIs."""
+    """One slice in the report: its number and its pictures as data URIs, alone, then with outlines if any."""
 
     number: int
     total: int
     plain: str
-    drawn: str
+    drawn: str | None
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def _tables(result: Result, say: Words) -> dict[str, object]:
 
 def _picture(panel: Panel) -> Picture:
     """Put the pictures of one slice into data URIs."""
-    plain, drawn = (f"data:image/png;base64,{b64encode(png).decode('ascii')}" for png in panel_pictures(panel))
-    return Picture(panel.number, panel.total, plain, drawn)
+    plain, *drawn = (f"data:image/png;base64,{b64encode(png).decode('ascii')}" for png in panel_pictures(panel))
+    return Picture(panel.number, panel.total, plain, drawn[0] if drawn else None)
 
 
 def _legend(say: Words) -> list[LegendEntry]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ VIEW_ORIENTATION = {Plane.CORONAL: "LIP", Plane.SAGITTAL: "PIL", Plane.AXIAL: "L
 _OPPOSITE = dict(zip("LRPAIS", "RLAPSI", strict=True))
 _WINDOW_PERCENTILES = (1.0, 99.7)
 _COLUMN_MARGIN_MM = 8.0
-_ROW_MARGIN_MM = 22.0
+_ROW_MARGIN_MM = 14.0
 _DASH_PIXELS = 6
 # A blurred mask falls from 255 to 0 across its border: the rim is where it is between these values.
 _RIM = [
@@ -45,7 +45,7 @@ class Panel:
         number: Number of the slice in the source, from 1.
         total: Number of slices in the source.
         plain: Grey values, shape (rows, columns).
-        drawn: The same with outlines, shape (rows, columns, 3).
+        drawn: The same with outlines, shape (rows, columns, 3); None where nothing was labelled in the whole volume.
         left: Body side at the left edge, such as ``"R"``.
         right: Body side at the right edge.
         pixel_mm: Size of one (square) pixel in mm.
@@ -54,7 +54,7 @@ class Panel:
     number: int
     total: int
     plain: ByteArray
-    drawn: ByteArray
+    drawn: ByteArray | None
     left: str
     right: str
     pixel_mm: float
@@ -69,6 +69,11 @@ class _View:
     spacing: tuple[float, float, float]
     codes: str
     slice_axis_flipped: bool
+
+    @cached_property
+    def is_labelled(self) -> bool:
+        """Whether anything was labelled."""
+        return bool(self.labels.any())
 
     @property
     def slices(self) -> int:
@@ -162,7 +167,7 @@ def _panel(view: _View, k: int, window: tuple[slice, slice], low: float, high: f
         number=view.slices - k if view.slice_axis_flipped else k + 1,
         total=view.slices,
         plain=plain,
-        drawn=_outlined(plain, view.labels[(*window, k)].T),
+        drawn=_outlined(plain, view.labels[(*window, k)].T) if view.is_labelled else None,
         left=_OPPOSITE[view.codes[0]],
         right=view.codes[0],
         pixel_mm=grey.shape[1] * view.spacing[0] / size[0],

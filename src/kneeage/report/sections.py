@@ -252,4 +252,4 @@ def _scanner(series: SeriesReport, say: Words) -> str:
 
 def _phrases(sentences: list[str], say: Words) -> str:
     """Write sentences of other rooms one after the other."""
-    return "; ".join(say.phrase(sentence) for sentence in sentences)
+    return say("format.semicolon").join(say.phrase(sentence) for sentence in sentences)

@@ -1,0 +1,67 @@
+"""``kneeage bundle show`` and ``verify``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kneeage.core.anatomy import Plane, Sex
+from kneeage.core.manifest import AgeStage, BundleManifest, SegmentStage
+from kneeage.io.bundle import write_bundle
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    manifest = BundleManifest(
+        name="toy",
+        version="1.2",
+        population="virtual",
+        licence="Apache-2.0",
+        plane=Plane.CORONAL,
+        sexes=[Sex.MALE],
+        age_range_years=(8, 26),
+        age_edges_years=[8, 17, 26],
+        labels={"background": 0},
+        recipe={},
+        segment=SegmentStage(file="segment.onnx", label_values=[0, 1]),
+        age=AgeStage(file="age.onnx", region_shape=(32, 32), max_slices=4, min_slices=1),
+        training_split_sha256="00" * 32,
+        held_out={"mae_years": 1.25},
+    )
+    write_bundle(tmp_path / "toy", manifest, {"segment.onnx": b"s", "age.onnx": b"a"}, "# Toy\n")
+    return tmp_path / "toy"
+
+
+def test_show_says_what_a_bundle_is_for(run: Run, folder: Path) -> None:
+    done = run("bundle", "show", folder)
+    assert done.exit_code == 0
+    for needed in (
+        "toy 1.2",
+        "virtual",
+        "demonstration only",
+        "8 to 26 years, in 2 bins",
+        "held out: mae_years",
+        "1.25",
+    ):
+        assert needed in done.stdout
+
+
+def test_show_gives_the_manifest_as_json(run: Run, folder: Path) -> None:
+    assert json.loads(run("bundle", "show", folder, "--json").stdout)["name"] == "toy"
+
+
+def test_verify_gives_the_identity(run: Run, folder: Path) -> None:
+    done = run("bundle", "verify", folder)
+    assert (done.exit_code, len(done.stdout.strip())) == (0, 64)
+    assert "Whole and unaltered: toy 1.2" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "verify"])
+def test_an_altered_bundle_is_a_loud_failure(run: Run, folder: Path, command: str) -> None:
+    (folder / "age.onnx").write_bytes(b"b")
+    done = run("bundle", command, folder)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "age.onnx" in done.stderr

@@ -1,0 +1,183 @@
+"""An output is whole or not there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kneeage.core.errors import InputRefusedError, OutputError
+from kneeage.io.output import require_free, whole_file, whole_folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    place = tmp_path / "small disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small tmpfs cannot be mounted here (needs root and the right to mount)")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Everything in a folder, hidden names too."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def fill_folder(target: Path, sizes: dict[str, int], *, meanwhile: Path | None = None) -> None:
+    """Write files of the given sizes in bytes; meanwhile somebody else makes a file."""
+    with whole_folder(target) as folder:
+        for name, size in sizes.items():
+            (folder / name).write_bytes(b"0" * size)
+        if meanwhile is not None:
+            meanwhile.parent.mkdir()
+            meanwhile.touch()
+
+
+def test_folder_takes_its_place_at_the_end(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "a.txt").write_text("a")
+        assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out" / "sub" / "a.txt").read_text() == "a"
+    assert left_behind(tmp_path) == ["out"]
+
+
+def test_non_ascii_and_missing_parents(tmp_path: Path) -> None:
+    target = tmp_path / "报告" / "knie größe" / "out"
+    with whole_folder(target) as folder:
+        (folder / "a").touch()
+    assert left_behind(target) == ["a"]
+
+
+def test_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with whole_folder(Path("out")) as folder:
+        (folder / "a").touch()
+    assert left_behind(tmp_path / "out") == ["a"]
+
+
+def test_empty_folder_gives_way(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "a").touch()
+    assert left_behind(tmp_path / "out") == ["a"]
+
+
+@pytest.mark.parametrize("error", [InputRefusedError("no"), ValueError("bug"), KeyboardInterrupt()])
+def test_failure_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+    def fail() -> None:
+        with whole_folder(tmp_path / "deep" / "out") as folder:
+            (folder / "a").touch()
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    assert left_behind(tmp_path) == []
+
+
+def test_foreign_os_error_is_not_called_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, whole_folder(tmp_path / "out"):
+        (tmp_path / "missing input").read_bytes()
+    assert not isinstance(caught.value, OutputError)
+    assert left_behind(tmp_path) == []
+
+
+def test_output_error_from_inside_is_passed_on(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"^as said inside$"), whole_folder(tmp_path / "out"):
+        raise OutputError("as said inside")
+
+
+def test_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "earlier").touch()
+    with (
+        pytest.raises(OutputError, match="a folder that is not empty; choose another output folder"),
+        whole_folder(tmp_path / "out"),
+    ):
+        pytest.fail("the block must not begin")
+    assert left_behind(tmp_path / "out") == ["earlier"]
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_file_in_the_way_is_refused(tmp_path: Path, link: bool) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "nowhere") if link else (tmp_path / "out").touch()
+    with pytest.raises(OutputError, match="is a file; choose another output folder"):
+        require_free(tmp_path / "out")
+
+
+def test_file_above_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="something else lies there"), whole_folder(tmp_path / "file" / "out"):
+        pytest.fail("the block must not begin")
+
+
+def test_folder_filled_meanwhile_is_not_touched(tmp_path: Path) -> None:
+    theirs = tmp_path / "out" / "theirs"
+    with pytest.raises(OutputError, match="something else lies there"):
+        fill_folder(tmp_path / "out", {"mine": 1}, meanwhile=theirs)
+    assert left_behind(tmp_path / "out") == ["theirs"]
+    assert left_behind(tmp_path) == ["out"]
+
+
+def test_place_without_permission_is_said(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root ignores permission bits; the read-only disk shows the same")
+    tmp_path.chmod(0o555)
+    with pytest.raises(OutputError, match="choose a place you may write to"), whole_folder(tmp_path / "out"):
+        pytest.fail("the block must not begin")
+
+
+def test_read_only_disk_is_said(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    for whole in (whole_folder, whole_file):
+        with pytest.raises(OutputError, match="choose a place you may write to"), whole(small_disk / "out"):
+            pytest.fail("the block must not begin")
+
+
+@pytest.mark.parametrize("above", ["", "deep"])
+def test_full_disk_leaves_nothing(small_disk: Path, above: str) -> None:
+    target = small_disk / above / "out"
+    with pytest.raises(OutputError, match=r"the disk is full: .* was not written; free some space"):
+        fill_folder(target, {"small": 1000, "large": 200_000})
+    assert left_behind(small_disk) == []
+    fill_folder(target, {"small": 50_000})
+    assert left_behind(target) == ["small"]
+
+
+def test_full_disk_leaves_no_file(small_disk: Path) -> None:
+    with pytest.raises(OutputError, match="the disk is full"), whole_file(small_disk / "labels.nii.gz") as file:
+        file.write_bytes(b"0" * 200_000)
+    assert left_behind(small_disk) == []
+
+
+def test_file_takes_its_place_at_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "labels.nii.gz"
+    with whole_file(target) as file:
+        assert file.name.endswith(".nii.gz")
+        file.write_bytes(b"whole")
+        assert not target.exists()
+    assert target.read_bytes() == b"whole"
+    assert left_behind(tmp_path) == ["labels.nii.gz"]
+
+
+def test_file_is_not_overwritten(tmp_path: Path) -> None:
+    target = tmp_path / "labels.nii.gz"
+    target.write_bytes(b"earlier")
+    with pytest.raises(OutputError, match="is there already"), whole_file(target):
+        pytest.fail("the block must not begin")
+    assert target.read_bytes() == b"earlier"
+
+
+def test_file_that_came_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    target = tmp_path / "labels.nii.gz"
+    with pytest.raises(OutputError, match="is there already"), whole_file(target):
+        target.write_bytes(b"theirs")
+    assert target.read_bytes() == b"theirs"
+    assert left_behind(tmp_path) == ["labels.nii.gz"]
