@@ -110,3 +110,16 @@ def test_the_input_is_not_changed() -> None:
     before = knee.array.copy()
     cleaned_labels(knee)
     np.testing.assert_array_equal(knee.array, before)
+
+
+def test_both_condyles_of_a_single_posterior_slice_stay() -> None:
+    knee = block_knee()
+    one_slice = Volume(knee.array[..., 4:5], knee.affine)
+    parted = edited(one_slice, (slice(26, 34), slice(0, 50), ALL), Label.BACKGROUND)
+    assert_same(cleaned_labels(parted), parted)
+
+
+def test_a_femur_sized_part_below_the_tibia_is_no_second_condyle() -> None:
+    knee = block_knee()
+    stray = edited(knee, (slice(0, 14), slice(84, 96), ALL), Label.DISTAL_FEMUR_METAPHYSIS)
+    assert_same(cleaned_labels(stray), edited(stray, (slice(0, 14), slice(84, 96), ALL), Label.BACKGROUND))

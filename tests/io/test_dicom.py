@@ -21,8 +21,9 @@ from pydicom.uid import (
 
 from kneeage.core.errors import InputRefusedError, UndecodableError
 from kneeage.io import inflate
-from kneeage.io.dicom import Instance, read_instance
+from kneeage.io.dicom import read_instance
 from kneeage.io.facts import Facts
+from kneeage.io.instance import Instance
 from kneeage.io.item import SourceItem
 from kneeage.io.read import load
 from tests.io.support import Made, dataset, enhanced, save
@@ -153,7 +154,8 @@ def test_a_deflated_file_without_group_length_is_refused(tmp_path: Path) -> None
 def test_a_damaged_deflated_file_is_refused_by_name(tmp_path: Path) -> None:
     path = _deflated(tmp_path, bytes(range(256)) * 20)
     raw = path.read_bytes()
-    path.write_bytes(raw[:-40] + b"\xff" * 40)
+    start = 144 + int.from_bytes(raw[140:144], "little")
+    path.write_bytes(raw[:start] + b"\x07" * 40)
     with pytest.raises(UndecodableError, match=r"'one\.dcm'.*damaged"):
         load(path)
 

@@ -12,8 +12,9 @@ import pytest
 from kneeage.core.anatomy import Plane
 from kneeage.core.errors import GeometryError, InputRefusedError, OutputError, UndecodableError, UsageError
 from kneeage.core.volume import Volume
-from kneeage.io.nifti import read_nifti, write_image, write_labels
+from kneeage.io.nifti import NiftiHead, describe_nifti, read_nifti, write_image, write_labels
 from kneeage.io.read import list_candidates, load
+from kneeage.io.series import SeriesHeader
 
 AFFINE = np.array([[-0.4, 0, 0, 10], [0, 0, -3.5, 20], [0, -0.5, 0, 30], [0, 0, 0, 1.0]])
 CODES = ["".join(pick) for axes in permutations(("LR", "PA", "IS")) for pick in product(*axes)]
@@ -209,6 +210,65 @@ def test_an_impossible_affine_is_refused(tmp_path: Path, bad: float) -> None:
     raw[280:328] = affine[:3].astype("<f4").tobytes()
     path.write_bytes(raw)
     with pytest.raises(GeometryError, match="not finite or is singular"):
+        load(path)
+
+
+def _patched(path: Path, at: int, *values: float, kind: str = "<f4") -> Path:
+    raw = bytearray(path.read_bytes())
+    packed = np.array(values, kind).tobytes()
+    raw[at : at + len(packed)] = packed
+    path.write_bytes(raw)
+    return path
+
+
+def test_an_invalid_qform_beside_an_sform_is_noted(tmp_path: Path) -> None:
+    path = _patched(_with_forms(tmp_path / "a.nii", AFFINE, AFFINE), 268, np.nan)
+    assert load(path).notes == ("the qform is invalid; the sform counts",)
+
+
+def test_a_quaternion_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = _patched(_with_forms(tmp_path / "a.nii", None, AFFINE), 256, 5.0, 5.0, 5.0)
+    with pytest.raises(GeometryError, match="not finite or is singular"):
+        load(path)
+
+
+def test_a_damaged_header_is_refused(tmp_path: Path) -> None:
+    path = _patched(_save(tmp_path / "a.nii"), 70, 9999, kind="<i2")
+    with pytest.raises(UndecodableError, match="damaged NIfTI header"):
+        load(path)
+
+
+def test_an_infinite_intercept_is_refused(tmp_path: Path) -> None:
+    path = _patched(_save(tmp_path / "a.nii", _values().astype(np.int16)), 112, 2.0, np.inf)
+    with pytest.raises(UndecodableError, match="invalid scale slope"):
+        load(path)
+
+
+def test_a_cut_stream_before_the_values_is_refused(tmp_path: Path) -> None:
+    raw = bytearray(_save(tmp_path / "a.nii", np.random.default_rng(0).random((9, 9, 9))).read_bytes())
+    raw[108:112] = np.array([4096], "<f4").tobytes()
+    packed = gzip.compress(bytes(raw))
+    (tmp_path / "b.nii.gz").write_bytes(packed[: len(packed) // 4])
+    with pytest.raises(UndecodableError, match="damaged or cut short"):
+        load(tmp_path / "b.nii.gz")
+
+
+def test_a_file_that_does_not_read_back_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kneeage.io.nifti.np.allclose", lambda *_, **__: False)
+    with pytest.raises(OutputError, match="does not read back"):
+        write_image(tmp_path / "a.nii", Volume(_values()[None], AFFINE))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_vanishes_after_the_listing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _save(tmp_path / "a.nii")
+
+    def lose(head: NiftiHead) -> SeriesHeader:
+        path.unlink()
+        return describe_nifti(head)
+
+    monkeypatch.setattr("kneeage.io.read.describe_nifti", lose)
+    with pytest.raises(InputRefusedError, match=r"cannot read 'a\.nii': No such file"):
         load(path)
 
 

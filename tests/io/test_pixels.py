@@ -13,7 +13,8 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLEL
 from kneeage.core.errors import UndecodableError
 from kneeage.io.codestream import codestream_fault
 from kneeage.io.read import load
-from tests.io.support import Made, dataset, save
+from kneeage.io.series import describe
+from tests.io.support import Made, dataset, enhanced, save
 
 SHAPE = (20, 24)
 
@@ -70,6 +71,33 @@ def test_a_file_cut_inside_its_codestream_is_refused_by_name(tmp_path: Path) -> 
     path.write_bytes(path.read_bytes()[:-60])
     with pytest.raises(UndecodableError, match=r"'one\.dcm'.*cut short"):
         load(path)
+
+
+def test_missing_compressed_frames_are_refused_by_name(tmp_path: Path) -> None:
+    one = enhanced(Made(slices=3, shape=SHAPE))
+    one.PixelData = encapsulate([_jpeg_2000(_values())], has_bot=False)
+    one["PixelData"].is_undefined_length = True
+    one.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    with pytest.raises(UndecodableError, match=r"'one\.dcm'"):
+        load(save(one, tmp_path / "one.dcm"))
+
+
+def test_frames_without_their_item_tags_are_refused_by_name(tmp_path: Path) -> None:
+    path = _write(tmp_path / "one.dcm", _jpeg_2000(_values()))
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"\xfe\xff\0\xe0", b"\xfe\xff\0\xe1"))
+    with pytest.raises(UndecodableError, match=r"compressed frames of 'one\.dcm' are damaged"):
+        load(path)
+
+
+def test_a_file_that_vanishes_after_the_listing_is_refused(coronal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(*args: object) -> tuple[object, ...]:
+        (coronal / "1.2.3-003.dcm").unlink()
+        return describe(*args)
+
+    monkeypatch.setattr("kneeage.io.read.describe", lose)
+    with pytest.raises(UndecodableError, match=r"pixel data of '1\.2\.3-003\.dcm' cannot be read"):
+        load(coronal)
 
 
 def test_short_run_lengths_are_refused_by_name(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from kneeage.core.anatomy import Plane, Side
 from kneeage.core.errors import GeometryError
-from kneeage.io.dicom import Acquisition
+from kneeage.io.instance import Acquisition
 from kneeage.io.nifti import UNKNOWN_NIFTI
 from kneeage.io.ranking import is_tie, judge, rank
 from kneeage.io.series import SeriesHeader

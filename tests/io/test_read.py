@@ -207,6 +207,19 @@ def test_a_missing_slice_is_named(coronal: Path) -> None:
     assert "a slice is missing" in list_candidates(coronal)[0].reasons[0]
 
 
+def test_the_fault_of_the_one_fitting_series_is_told(coronal: Path) -> None:
+    write_series(coronal / "t2", Made(uid="1.2.4", orientation=SAGITTAL).but(**T2))
+    (coronal / "1.2.3-006.dcm").unlink()
+    with pytest.raises(GeometryError, match="a slice is missing"):
+        load(coronal)
+
+
+def test_a_whole_series_is_taken_before_a_faulty_one(coronal: Path) -> None:
+    write_series(coronal / "again", Made(uid="1.2.4"))
+    (coronal / "1.2.3-006.dcm").unlink()
+    assert load(coronal).header.series_uid == "1.2.4"
+
+
 def test_a_duplicated_slice_is_named(coronal: Path) -> None:
     shutil.copy(coronal / "1.2.3-006.dcm", coronal / "copy.dcm")
     with pytest.raises(GeometryError, match=r"1\.2\.3-006\.dcm.*copy\.dcm.*same position"):

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom.dataset import FileDataset
 
 from kneeage.core.anatomy import Side
+from kneeage.core.errors import GeometryError
 from kneeage.core.manifest import VIRTUAL_IMAGE_MARK
 from kneeage.io.read import list_candidates, load
 from kneeage.io.series import NO_UID
@@ -90,3 +92,10 @@ def test_a_mosaic_is_unsuitable(tmp_path: Path) -> None:
     (found,) = list_candidates(tmp_path)
     assert not found.suitable
     assert "mosaic" in found.reasons[0]
+
+
+def test_a_loaded_series_without_a_plane_is_refused(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    loaded = load(tmp_path)
+    with pytest.raises(GeometryError, match="plane is unknown"):
+        _ = replace(loaded, header=replace(loaded.header, plane=None)).plane

@@ -187,6 +187,12 @@ def test_a_file_that_a_dicomdir_misses_is_refused_by_name(tmp_path: Path) -> Non
         load(path)
 
 
+def test_too_many_references_of_a_dicomdir_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_FILES", 2)
+    with pytest.raises(InputRefusedError, match="names 3 files; the limit is 2"):
+        load(_dicomdir(tmp_path, Made(slices=3)))
+
+
 def test_a_damaged_dicomdir_is_refused(tmp_path: Path) -> None:
     (tmp_path / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 50)
     with pytest.raises(InputRefusedError, match="'DICOMDIR' cannot be read"):

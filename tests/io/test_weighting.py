@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kneeage.io.dicom import Acquisition
+from kneeage.io.instance import Acquisition
 from kneeage.io.weighting import judge_fat_suppression, judge_weighting
 
 

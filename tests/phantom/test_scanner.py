@@ -34,7 +34,9 @@ def test_t1_contrast_is_that_of_a_t1_knee(slab: Slab) -> None:
     flat = np.zeros_like(scanner.shading)
     image = render(slab, type(scanner)(**{**vars(scanner), "shading": flat}), PIXEL_MM, rng)
     pure = (slab.tissue == slab.tissue[0]).all(axis=0)
-    signal = {tissue: image[pure & (slab.middle == tissue)].mean() for tissue in (Tissue.FEMUR_EPIPHYSIS, Tissue.MUSCLE)}
+    signal = {
+        tissue: image[pure & (slab.middle == tissue)].mean() for tissue in (Tissue.FEMUR_EPIPHYSIS, Tissue.MUSCLE)
+    }
     assert 0.2 < signal[Tissue.MUSCLE] / signal[Tissue.FEMUR_EPIPHYSIS] < 0.55
     assert image[slab.middle == Tissue.AIR].mean() < 0.15
 

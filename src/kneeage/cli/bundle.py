@@ -1,4 +1,4 @@
-"""``kneeage bundle``: show and verify model bundles."""
+"""``kneeage bundle``: show, verify and make model bundles."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import typer
 
 from kneeage.cli.options import AsJson
 from kneeage.cli.speak import answering, give, show, tell
+from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.table import Table
 
+    from kneeage.core.manifest import BundleManifest
     from kneeage.io.bundle import Bundle
 
-app = typer.Typer(name="bundle", help="Show and verify model bundles.", no_args_is_help=True)
+app = typer.Typer(name="bundle", help="Show, verify and make model bundles.", no_args_is_help=True)
 Folder = Annotated[
     Path | None,
     typer.Argument(metavar="[FOLDER]", help="Bundle; the one that is shipped if not given.", show_default=False),
@@ -44,6 +48,39 @@ def verify_bundle(folder: Folder = None) -> None:
     bundle = load_bundle(folder)
     tell(f"Whole and unaltered: {bundle.manifest.name} {bundle.manifest.version}")
     give(bundle.sha256)
+
+
+@app.command("make")
+@answering
+def make_bundle(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="New folder of the bundle.")],
+    work: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Folder of what is made on the way; a broken-off run goes on from it."),
+    ] = Path("work/virtual-bundle"),
+) -> None:
+    """Make the shipped bundle anew from seeds: paint, train, test. Takes hours; needs the extra `train`."""
+    from kneeage.io.output import require_free
+
+    require_free(output)
+    make = _virtual_bundle_maker()
+    manifest = make(output, work)
+    tell(f"Made {manifest.name} {manifest.version}; its numbers on held-out virtual subjects:")
+    for name, value in manifest.held_out.items():
+        give(f"{name}\t{value:g}")
+
+
+def _virtual_bundle_maker() -> Callable[[Path, Path], BundleManifest]:
+    """Load what makes bundles.
+
+    Raises:
+        UsageError: The training extra is not installed.
+    """
+    try:
+        from kneeage.learn.virtual_bundle import make_virtual_bundle
+    except ModuleNotFoundError as error:
+        raise UsageError(f"making a bundle needs {error.name}; install it with: pip install 'kneeage[train]'") from None
+    return make_virtual_bundle
 
 
 def _table(bundle: Bundle) -> Table:

@@ -24,6 +24,9 @@ from kneeage.prepare.masks import fill_holes, largest_component
 BRIDGE_MM = 2.0
 # Parts of a bone smaller than this share of its largest part are never the bone itself. Source: ours.
 MIN_PART_SHARE = 0.1
+# A part at least this share of the largest may be the other half of a bone, such as the second condyle of a posterior
+# slice. Source: ours.
+MIN_COMPANION_SHARE = 0.3
 # A larger hole is no slip of the network but something that is not bone, such as a notch cut across its mouth.
 # Source: ours; a disc of 11 mm.
 MAX_HOLE_MM2 = 100.0
@@ -83,18 +86,29 @@ def _reach(labels: Volume) -> tuple[int, int]:
 
 
 def _keep_ordered_pair(values: ByteArray, reach: tuple[int, int], *, rows_down: bool) -> None:
-    """Keep the largest pair of one femur above one tibia, in place; where none is in order, the larger bone alone."""
+    """Keep the largest pair of one femur above one tibia, in place; where none is in order, the larger bone alone.
+
+    Large further parts on the right side of the other bone stay too: a single slice may show two condyles.
+    """
     femurs, tibias = (_parts(np.isin(values, bone), reach) for bone in (_FEMUR, _TIBIA))
     pairs = [(f, t) for f, t in product(femurs, tibias) if f.row < t.row or not rows_down]
     if pairs:
         femur, tibia = max(pairs, key=lambda pair: pair[0].voxels + pair[1].voxels)
-        kept = [femur], [tibia]
+        kept = (
+            [f for f in femurs if f is femur or (_belongs(f, femur) and (f.row < tibia.row or not rows_down))],
+            [t for t in tibias if t is tibia or (_belongs(t, tibia) and (femur.row < t.row or not rows_down))],
+        )
     elif _voxels(femurs) >= _voxels(tibias):
-        kept = femurs[:1], []
+        kept = [f for f in femurs if _belongs(f, femurs[0])], []
     else:
-        kept = [], tibias[:1]
+        kept = [], [t for t in tibias if _belongs(t, tibias[0])]
     _keep(values, _FEMUR, kept[0])
     _keep(values, _TIBIA, kept[1])
+
+
+def _belongs(part: _Part, main: _Part) -> bool:
+    """Say whether a further part is large enough to be of the same bone."""
+    return part.voxels >= MIN_COMPANION_SHARE * main.voxels
 
 
 def _parts(mask: BoolArray, reach: tuple[int, int]) -> list[_Part]:

@@ -231,11 +231,8 @@ def _read_head(stream: BinaryIO, name: str) -> NiftiHead:
     header = _parse(_read_at_most(stream, _HEADER_BYTES, name), name)
     shape = _checked_shape(header, name)
     _require_grey_values(header, name)
-    try:
-        stated, form_notes = _stated_affine(header, shape, name)
-        affine, repair_notes = _repaired(stated, shape, name)
-    except HeaderDataError as error:
-        raise GeometryError(f"{name!r} has an invalid affine; convert the series again") from error
+    stated, form_notes = _stated_affine(header, shape, name)
+    affine, repair_notes = _repaired(stated, shape, name)
     return NiftiHead(name, header, shape, affine, (*form_notes, *repair_notes))
 
 
@@ -276,13 +273,22 @@ def _stated_affine(header: Any, shape: tuple[int, int, int], name: str) -> tuple
     """Take the sform, else the qform; refuse a file with neither, or with two that disagree on the orientation."""
     if header.get_xyzt_units()[0] not in _KNOWN_UNITS:
         raise GeometryError(f"{name!r} is in {header.get_xyzt_units()[0]}; convert it to mm")
-    sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
+    sform, qform = header.get_sform(coded=True)[0], _qform(header)
     if sform is None and qform is None:
         raise GeometryError(f"{name!r} has neither sform nor qform: its orientation is unknown; convert it again")
     affine = np.asarray(qform if sform is None else sform, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise GeometryError(f"{name!r} has an affine that is not finite or is singular; convert the series again")
     return affine, [] if sform is None or qform is None else _compared(affine, qform, shape, name)
+
+
+def _qform(header: Any) -> FloatArray | None:
+    """Read the qform; NaN where its quaternion or its spacing is impossible, None where it is not set."""
+    try:
+        qform: FloatArray | None = header.get_qform(coded=True)[0]
+    except (HeaderDataError, ValueError):
+        return np.full((4, 4), np.nan)
+    return qform
 
 
 def _compared(sform: FloatArray, qform: FloatArray, shape: tuple[int, int, int], name: str) -> list[str]:

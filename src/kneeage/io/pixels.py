@@ -12,8 +12,9 @@ from pydicom.pixels.utils import iter_pixels
 
 from kneeage.core.errors import UndecodableError
 from kneeage.io.codestream import codestream_fault
-from kneeage.io.dicom import Frame, Instance, require_transfer_syntax
+from kneeage.io.dicom import require_transfer_syntax
 from kneeage.io.facts import READ_ERRORS, quietly
+from kneeage.io.instance import Frame, Instance
 
 # Source: DICOM PS3.3 section C.7.6.3 (Image Pixel module): what a decoder needs.
 _KEYWORDS = (
@@ -49,8 +50,6 @@ def decode_frames(instance: Instance, frames: Sequence[Frame], targets: Sequence
         _require_whole(dataset, instance, {frame.number for frame in frames})
         pixels = _decoded(dataset, instance, [frame.number for frame in frames])
         for target, frame, values in zip(targets, frames, pixels, strict=True):
-            if values.shape != target.shape:
-                raise _cut_short(instance, frame.number)
             np.multiply(values, np.float32(frame.slope), out=target)
             np.add(target, np.float32(frame.intercept), out=target)
 
@@ -85,7 +84,8 @@ def _encapsulated(dataset: Dataset, instance: Instance) -> Iterator[bytes]:
     try:
         yield from generate_frames(dataset.PixelData, number_of_frames=dataset.get("NumberOfFrames") or 1)
     except READ_ERRORS as error:
-        raise _cut_short(instance, 0) from error
+        name = instance.item.file_name
+        raise UndecodableError(f"the compressed frames of {name!r} are damaged or cut short; send it again") from error
 
 
 def _decoded(dataset: Dataset, instance: Instance, numbers: Iterable[int]) -> Iterator[NDArray[np.generic]]:
@@ -95,18 +95,11 @@ def _decoded(dataset: Dataset, instance: Instance, numbers: Iterable[int]) -> It
     for number in pending:
         try:
             yield next(frames)
-        except StopIteration:
-            raise _cut_short(instance, number) from None
         except READ_ERRORS as error:
             raise UndecodableError(
                 f"{_place(instance, number)}: its pixel data ({instance.transfer_syntax.name}) is damaged or cut "
                 "short and cannot be decoded; send the file again"
             ) from error
-
-
-def _cut_short(instance: Instance, number: int) -> UndecodableError:
-    """Say that pixels are missing."""
-    return UndecodableError(f"{_place(instance, number)}: its pixel data is cut short; send the file again")
 
 
 def _place(instance: Instance, number: int) -> str:

@@ -11,9 +11,10 @@ import numpy as np
 
 from kneeage.core.errors import AmbiguousSeriesError, InputRefusedError, UndecodableError, UsageError
 from kneeage.core.volume import Volume
-from kneeage.io.dicom import Instance, read_instance
+from kneeage.io.dicom import read_instance
 from kneeage.io.finish import finished
 from kneeage.io.geometry import Stack
+from kneeage.io.instance import Instance
 from kneeage.io.item import SourceItem
 from kneeage.io.nifti import UNKNOWN_NIFTI, describe_nifti, is_nifti_head, is_nifti_name, load_nifti, read_nifti_head
 from kneeage.io.pixels import decode_frames
@@ -44,12 +45,12 @@ class Survey:
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """A candidate and how to load it."""
+    """A candidate, how to load it, what forbids that, and whether it would fit without that fault."""
 
     candidate: Candidate
-    fits: bool
     load: Callable[[tuple[str, ...]], LoadedSeries] = field(repr=False)
     problem: InputRefusedError | None = None
+    fits: bool = True
     subject_token: str | None = field(default=None, repr=False)
 
 
@@ -192,32 +193,30 @@ def _nifti_entry(item: SourceItem) -> _Entry:
     except UndecodableError:
         raise
     except InputRefusedError as error:
-        return _entry(item.name, UNKNOWN_NIFTI, error, partial(load_nifti, item))
-    return _entry(item.name, describe_nifti(head), None, partial(load_nifti, item))
+        return _faulty_entry(item.name, UNKNOWN_NIFTI, error)
+    return _Entry(judge(item.name, describe_nifti(head), None), partial(load_nifti, item))
 
 
 def _dicom_entry(group: SeriesGroup) -> _Entry:
     """Describe a group of slices."""
-    header, stack, problem = describe(group)
+    header, stack = describe(group)
     token = group.slices[0].instance.subject_token
-    return _entry(group.key, header, problem, partial(_load_group, group, header, stack), token)
+    if isinstance(stack, InputRefusedError):
+        return _faulty_entry(group.key, header, stack, token)
+    return _Entry(judge(group.key, header, None), partial(_load_group, group, header, stack), subject_token=token)
 
 
-def _entry(
-    key: str,
-    header: SeriesHeader,
-    problem: InputRefusedError | None,
-    load_it: Callable[[tuple[str, ...]], LoadedSeries],
-    subject_token: str | None = None,
+def _faulty_entry(
+    key: str, header: SeriesHeader, problem: InputRefusedError, subject_token: str | None = None
 ) -> _Entry:
-    """Judge a series."""
-    return _Entry(
-        candidate=judge(key, header, problem),
-        fits=judge(key, header, None).suitable,
-        load=load_it,
-        problem=problem,
-        subject_token=subject_token,
-    )
+    """Describe a series that cannot be loaded; it says why, and whether it would fit if it could."""
+
+    def refuse(_: tuple[str, ...]) -> LoadedSeries:
+        """Refuse with the fault."""
+        raise problem
+
+    fits = judge(key, header, None).suitable
+    return _Entry(judge(key, header, problem), refuse, problem, fits, subject_token)
 
 
 def _best(findings: _Findings) -> _Entry:
@@ -250,8 +249,6 @@ def _named(findings: _Findings, key: str) -> _Entry:
 
 def _load(entry: _Entry) -> LoadedSeries:
     """Load an entry, or refuse it with its own fault."""
-    if entry.problem is not None:
-        raise entry.problem
     try:
         return entry.load(entry.candidate.reasons)
     except OSError as error:
@@ -295,12 +292,8 @@ def _ambiguous(words: str, ranked: Sequence[Candidate]) -> AmbiguousSeriesError:
     return AmbiguousSeriesError("\n".join((f"{words}:", *candidate_lines(ranked))))
 
 
-def _load_group(
-    group: SeriesGroup, header: SeriesHeader, stack: Stack | None, reasons: tuple[str, ...]
-) -> LoadedSeries:
+def _load_group(group: SeriesGroup, header: SeriesHeader, stack: Stack, reasons: tuple[str, ...]) -> LoadedSeries:
     """Decode the slices of a group in their order."""
-    if stack is None:
-        raise InputRefusedError(f"{group.key} has no proved geometry")
     slices = [group.slices[n] for n in stack.order]
     columns, rows, count = header.shape
     pixels = np.empty((count, rows, columns), dtype=np.float32)

@@ -12,8 +12,8 @@ from kneeage.core.anatomy import Plane, Side
 from kneeage.core.errors import GeometryError, InputRefusedError
 from kneeage.core.manifest import VIRTUAL_IMAGE_MARK
 from kneeage.core.volume import Volume
-from kneeage.io.dicom import Acquisition, Frame, Instance
 from kneeage.io.geometry import Stack, plane_of_orientation, prove_stack
+from kneeage.io.instance import Acquisition, Frame, Instance
 from kneeage.io.side import judge_side
 from kneeage.io.weighting import judge_fat_suppression, judge_weighting
 
@@ -73,7 +73,7 @@ class SeriesHeader:
     virtual: bool
     acquisition: Acquisition = field(default_factory=Acquisition)
     body_parts: tuple[str, ...] = ()
-    texts: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict, repr=False)
     sibling_stacks: int = 1
     files: int = 1
 
@@ -170,29 +170,29 @@ def group_series(instances: Sequence[Instance]) -> list[SeriesGroup]:
     return [group for uid, slices in by_series.items() for group in _split(uid, slices)]
 
 
-def describe(group: SeriesGroup) -> tuple[SeriesHeader, Stack | None, InputRefusedError | None]:
+def describe(group: SeriesGroup) -> tuple[SeriesHeader, Stack | InputRefusedError]:
     """Describe a group by its header, and prove its geometry.
 
     Args:
         group: Slices of one contrast.
 
     Returns:
-        The header; the stack where the geometry holds; why the group cannot be loaded, None where it can.
+        The header; the stack where the geometry holds, else why the group cannot be loaded.
     """
-    stack, problem = _stack(group)
-    return _header(group, stack), stack, problem
+    stack = _stack(group)
+    return _header(group, stack), stack
 
 
-def _stack(group: SeriesGroup) -> tuple[Stack | None, InputRefusedError | None]:
+def _stack(group: SeriesGroup) -> Stack | InputRefusedError:
     """Prove the geometry, unless something else is wrong first."""
     problem = next((s.instance.problem for s in group.slices if s.instance.problem is not None), None)
     problem = problem or _mosaic(group) or _too_large(group)
     if problem is not None:
-        return None, problem
+        return problem
     try:
-        return prove_stack([s.frame.plane for s in group.slices], [s.label for s in group.slices]), None
+        return prove_stack([s.frame.plane for s in group.slices], [s.label for s in group.slices])
     except GeometryError as error:
-        return None, error
+        return error
 
 
 def _mosaic(group: SeriesGroup) -> InputRefusedError | None:
@@ -211,7 +211,7 @@ def _too_large(group: SeriesGroup) -> InputRefusedError | None:
     return InputRefusedError(f"the series has {voxels} voxels; the limit is {MAX_VOXELS}; send one knee")
 
 
-def _header(group: SeriesGroup, stack: Stack | None) -> SeriesHeader:
+def _header(group: SeriesGroup, stack: Stack | InputRefusedError) -> SeriesHeader:
     """Describe a group; its first slice speaks for all."""
     first = group.slices[0]
     instance, acquisition = first.instance, first.frame.acquisition
@@ -243,9 +243,9 @@ def _header(group: SeriesGroup, stack: Stack | None) -> SeriesHeader:
     )
 
 
-def _spacing(frame: Frame, stack: Stack | None) -> tuple[float, float, float]:
+def _spacing(frame: Frame, stack: Stack | InputRefusedError) -> tuple[float, float, float]:
     """Give the spacing of the proved stack, else what the header states."""
-    if stack is not None:
+    if isinstance(stack, Stack):
         columns, rows, slices = np.linalg.norm(stack.affine[:3, :3], axis=0)
         return (float(columns), float(rows), float(slices))
     rows_mm, columns_mm = frame.plane.pixel_spacing_mm or (0.0, 0.0)

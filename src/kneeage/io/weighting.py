@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from kneeage.io.dicom import Acquisition
+from kneeage.io.instance import Acquisition
 
 # Spin echo. Knee protocols: T1 has TR 450 to 750 ms and TE 8 to 20 ms; at 3 T and with many slices TR reaches 1000.
 # Proton density and T2 begin at TR 1500 and differ by TE; between the two TR the weighting is mixed and not named.

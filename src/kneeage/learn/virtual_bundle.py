@@ -36,7 +36,7 @@ from kneeage.phantom.cohort import FORENSIC_AGES_YEARS
 from kneeage.phantom.pool import PoolSettings, SlicePool, paint_pool
 from kneeage.prepare.recipe import DEFAULT
 
-BUNDLE_NAME = "virtual-knee"
+BUNDLE_NAME, BUNDLE_VERSION = "virtual-knee", "0.1.0"
 _SEGMENTER_FILE, _AGE_FILE = "segmenter.onnx", "age.onnx"
 # First seed of each cohort, far enough apart never to meet.
 _TRAINING_SEED, _VALIDATION_SEED, _TEST_SEED = 1_000_000, 2_000_000, 3_000_000
@@ -72,14 +72,13 @@ class VirtualBundleSettings:
     workers: int = 2
 
 
-def make_virtual_bundle(folder: Path, work: Path, version: str, settings: VirtualBundleSettings) -> BundleManifest:
+def make_virtual_bundle(folder: Path, work: Path, settings: VirtualBundleSettings | None = None) -> BundleManifest:
     """Make the bundle from seeds.
 
     Args:
         folder: Folder of the bundle; one that lies there is replaced.
         work: Folder of what is made on the way; a broken-off run goes on from it.
-        version: Version of the bundle.
-        settings: How large everything is.
+        settings: How large everything is; that of the shipped bundle when None.
 
     Returns:
         The manifest of the bundle that was written.
@@ -88,11 +87,12 @@ def make_virtual_bundle(folder: Path, work: Path, version: str, settings: Virtua
         UsageError: The work folder holds runs with other settings.
         OutputError: A folder cannot be written.
     """
+    settings = settings or VirtualBundleSettings()
     segmenter = _exported(work / _SEGMENTER_FILE, lambda: export_segmenter(_train_segmenter(work, settings)))
     job = RegionJob(work / _SEGMENTER_FILE, _segment_stage(), _age_stage())
     _make_cohorts(work, job, settings)
     age = _exported(work / _AGE_FILE, lambda: export_age_model(_train_age_model(work, settings)))
-    manifest = _manifest(work, version, settings)
+    manifest = _manifest(work, settings)
     network = Engine(age, name=_AGE_FILE, inputs=AGE_INPUTS, threads=settings.workers)
     manifest = _calibrated(manifest, network, work / "validation" / "regions")
     numbers = held_out_numbers(manifest, network, work / "test" / "regions", read_facts(work / "test"))
@@ -148,13 +148,13 @@ def _age_stage() -> AgeStage:
     return AgeStage(file=_AGE_FILE, region_shape=(160, 160), max_slices=8, min_slices=3)
 
 
-def _manifest(work: Path, version: str, settings: VirtualBundleSettings) -> BundleManifest:
+def _manifest(work: Path, settings: VirtualBundleSettings) -> BundleManifest:
     """Describe the bundle, before calibration and test."""
     cohorts = _cohorts(settings)
     edges = list(settings.age_model.age_edges_years)
     return BundleManifest(
         name=BUNDLE_NAME,
-        version=version,
+        version=BUNDLE_VERSION,
         population=VIRTUAL_POPULATION,
         licence="Apache-2.0",
         plane=Plane.CORONAL,
