@@ -65,7 +65,7 @@ class VirtualBundleSettings:
     test_subjects: int = 200
     segmenter: SegmenterSettings = field(
         default_factory=lambda: SegmenterSettings(
-            fit=FitSettings(batch_size=12, learning_rate=3e-3, max_steps=3000, steps_per_epoch=200, workers=1)
+            fit=FitSettings(batch_size=12, learning_rate=5e-3, max_steps=3000, steps_per_epoch=200, workers=1)
         )
     )
     age_model: AgeModelSettings = field(default_factory=AgeModelSettings)

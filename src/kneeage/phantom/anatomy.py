@@ -76,6 +76,7 @@ class Anatomy:
         valgus: Angle of the tibia in the frontal plane, in radians.
         flexion: Angle of the tibia in the sagittal plane, in radians.
         notch: Factor on the width of the intercondylar notch.
+        condyle: Half the height of the posterior condyles, in reference mm.
         cortex: Thickness of the cortical bone at the joint, in reference mm.
         plates: Run of the growth plates.
         soft: Soft tissue.
@@ -88,6 +89,7 @@ class Anatomy:
     valgus: float
     flexion: float
     notch: float
+    condyle: float
     cortex: float
     plates: PlateRun
     soft: SoftTissue
@@ -103,6 +105,7 @@ class Anatomy:
             valgus=rng.normal(0.03, 0.03),
             flexion=rng.uniform(-0.02, 0.22),
             notch=rng.uniform(0.8, 1.25),
+            condyle=rng.uniform(16.5, 21.0),
             cortex=rng.uniform(0.7, 1.4),
             plates=PlateRun.draw(rng),
             soft=SoftTissue.draw(rng),
@@ -139,7 +142,7 @@ class Knee:
         thigh = self._to_reference(x, y, z)
         shin = self._bent(*thigh)
         bones = BoneDistances(
-            femur=femur_distance(*thigh, self._anatomy.notch),
+            femur=femur_distance(*thigh, self._anatomy.notch, self._anatomy.condyle),
             tibia=tibia_distance(*shin, self._anatomy.soft.joint_gap),
             patella=patella_distance(*thigh),
         )

@@ -65,19 +65,22 @@ _TIBIA = np.array(
 ).T
 
 
-def femur_distance(x: Field, y: Field, z: Field, notch: float) -> Field:
-    """Signed distance to the distal femur: flared shaft, condyles, trochlear groove and intercondylar notch."""
+def femur_distance(x: Field, y: Field, z: Field, notch: float, condyle: float) -> Field:
+    """Signed distance to the distal femur: flared shaft, condyles, trochlear groove and intercondylar notch.
+
+    ``notch`` is a factor on the notch's width, ``condyle`` half the height of the posterior condyles in mm.
+    """
     body = _cross_section(_FEMUR, x - 2.0 * np.clip((z - 40) / 40, 0, 1), y, z)
     groove = 9.0 * np.exp(-((x / 9) ** 2)) * np.clip((y + 12) / 14, 0, 1)
-    condyle = ((np.abs(x) - 19) / 19) ** 2 * 3.0
-    underside = groove + condyle + ((y + 12) / 30) ** 4 * 5 - z
+    rounding = ((np.abs(x) - 19) / 19) ** 2 * 3.0
+    underside = groove + rounding + ((y + 12) / 30) ** 4 * 5 - z
     trochlea = y - (23 - 4.5 * np.exp(-((x / 9) ** 2)) + np.clip((z - 30) / 20, 0, 1) * 6)
     half_notch = (6.5 + np.clip((-y) / 30, 0, 1) * 5.0) * notch
     roof = 12 + np.clip((4 - y) / 24, 0, 3) * 20
     arch = np.sqrt(((x + 1) / half_notch) ** 2 + (np.clip(z - roof + 9, 0, None) / 9) ** 2)
     cut = np.maximum((arch - 1) * half_notch, y - 4)
     popliteal = np.maximum(np.abs(x) - 9, -(z - 22)) + np.clip((y + 24), 0, 40) * 1.2
-    ball = (np.sqrt(((np.abs(x) - 21.5) / 16) ** 2 + ((y + 14) / 26) ** 2 + ((z - 18.5) / 20.5) ** 2) - 1) * 15
+    ball = (np.sqrt(((np.abs(x) - 21.5) / 16) ** 2 + ((y + 14) / 26) ** 2 + ((z - condyle + 2) / condyle) ** 2) - 1) * 15
     solid = np.maximum(np.maximum(body, underside), trochlea)
     solid = np.maximum(solid, ball - np.clip(y + 23, 0, 60) * 5.0)
     return np.asarray(np.maximum(solid, -np.minimum(cut, popliteal)), dtype=np.float32)

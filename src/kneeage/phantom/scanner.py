@@ -42,6 +42,7 @@ _T1_RANGES: dict[Tissue, tuple[float, float]] = {
     Tissue.FIBULA: (0.75, 1.05),
     Tissue.PATELLA: (0.85, 1.05),
     Tissue.LESION: (0.2, 0.6),
+    Tissue.TENDON: (0.05, 0.4),
 }
 
 

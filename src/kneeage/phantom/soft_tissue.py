@@ -27,6 +27,8 @@ class SoftTissue:
         muscle_bulk: Factor on the cross-section of every muscle.
         muscle_shifts: Lateral and anterior shift of each muscle, shape (muscles, 2).
         capsule: Thickness of capsule and synovium behind the condyles.
+        cap: Thickness of the dark cap (cortex, capsule, tendon) on top of the posterior condyles.
+        heads: How far the heads of the gastrocnemius reach from the condyles they spring from; 0 in lean knees.
         effusion: Thickness of fluid in front of the femur.
         joint_gap: Distance from the condyles to the tibial plateau.
     """
@@ -37,6 +39,8 @@ class SoftTissue:
     muscle_bulk: float
     muscle_shifts: Field
     capsule: float
+    cap: float
+    heads: float
     effusion: float
     joint_gap: float
 
@@ -50,6 +54,8 @@ class SoftTissue:
             muscle_bulk=rng.uniform(0.75, 1.4),
             muscle_shifts=rng.normal(0, 3.0, (11, 2)).astype(np.float32),
             capsule=rng.uniform(0.8, 3.5),
+            cap=rng.uniform(0.5, 5.0),
+            heads=rng.uniform(-4, 18),
             effusion=max(0.0, rng.normal(0.0, 2.0)),
             joint_gap=rng.uniform(6.0, 9.0),
         )
@@ -98,7 +104,10 @@ def paint_joint(
     """Paint capsule, fluid, Hoffa's fat, tendons, ligaments, menisci and cartilage between the bones."""
     x, y, z = place
     femur, tibia, patella = bones.femur, bones.tibia, bones.patella
+    behind = (y < -15) & (z > 17)
+    tissue[behind & (femur < soft.heads) & (np.abs(x) > 5)] = Tissue.CALF_MUSCLE
     tissue[(femur < soft.capsule) & (z < 46) & (y < -6)] = Tissue.CAPSULE
+    tissue[behind & (femur < soft.cap) & (z > 26)] = Tissue.TENDON
     tissue[(femur < soft.effusion + 1.2) & (z > 6) & (z < 60) & (y > 10)] = Tissue.FLUID
     between = (femur < 5.5) & (tibia < 6) & (y < 14)
     tissue[between] = np.where(np.abs(x[between]) < 9, Tissue.DEEP_FAT, Tissue.CAPSULE)

@@ -31,6 +31,7 @@ class Tissue(IntEnum):
     FIBULA = 20
     PATELLA = 21
     LESION = 22
+    TENDON = 23
 
 
 MARROW = (
