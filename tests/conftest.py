@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,3 +33,15 @@ def realdata() -> Path:
     if not Path(folder).is_dir():
         pytest.fail(f"KNEEAGE_REALDATA names {folder!r}, which is not a folder")
     return Path(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    place = tmp_path / "small disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small tmpfs cannot be mounted here (needs root and the right to mount)")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)

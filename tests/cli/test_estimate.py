@@ -16,7 +16,7 @@ from tests.cli.conftest import Pipeline, Run
 def test_words_go_to_stderr_and_nothing_to_stdout(run: Run, stand_in: Pipeline, tmp_path: Path) -> None:
     done = run("estimate", "knee", "-o", tmp_path / "out")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "Most probable age 16.5 years; with 95 % probability 14.9 to 18.1 years." in done.stderr
+    assert "Most probable age 16.5 years; the model puts 95 % probability on 14.9 to 18.1 years." in done.stderr
     assert str(tmp_path / "out" / "report.html") in done.stderr.replace("\n", "")
     assert stand_in.asked["path"] == Path("knee")
 

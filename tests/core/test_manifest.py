@@ -65,3 +65,16 @@ def test_unknown_key_is_refused(fields: dict[str, Any]) -> None:
 def test_temperature_of_nothing_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="greater than 0"):
         BundleManifest.model_validate(fields | {"calibration": {"temperature": 0}})
+
+
+@pytest.mark.parametrize("labels", [{"background": 0, "distal_femur_physis": 2}, {"femur": 3}])
+def test_labels_of_another_meaning_are_refused(fields: dict[str, Any], labels: dict[str, int]) -> None:
+    with pytest.raises(ValidationError, match="labels must keep their permanent values"):
+        BundleManifest.model_validate(fields | {"labels": labels})
+
+
+@pytest.mark.parametrize("values", [[], [1, 0], [0, 1, 1], [0, 12]])
+def test_channels_that_are_no_labels_are_refused(fields: dict[str, Any], values: list[int]) -> None:
+    segment = {"file": "segment.onnx", "label_values": values}
+    with pytest.raises(ValidationError, match="different labels, background first"):
+        BundleManifest.model_validate(fields | {"segment": segment})

@@ -26,8 +26,8 @@ def test_another_level() -> None:
     assert (interval.low, interval.high) == (pytest.approx(10), pytest.approx(18))
 
 
-@pytest.mark.parametrize(("last", "is_open"), [(0.02, False), (0.03, True), (0.9, True)])
-def test_it_is_open_upwards_when_it_reaches_the_last_bin(last: float, is_open: bool) -> None:
+@pytest.mark.parametrize(("last", "is_open"), [(0.005, False), (0.02, True), (0.9, True)])
+def test_it_is_open_upwards_when_the_last_bin_still_counts(last: float, is_open: bool) -> None:
     interval = credible_interval(AgeDistribution((8, 9, 19, 20), (0.05, 0.95 - last, last)), calibration_subjects=0)
     assert (interval.high is None) is is_open
 
@@ -41,7 +41,12 @@ def test_it_is_known_when_it_reaches_the_first_bin(first: float, reaches: bool) 
 def test_the_method_says_what_it_was_fitted_on() -> None:
     distribution = AgeDistribution((8, 9, 10), (0.5, 0.5))
     assert credible_interval(distribution, calibration_subjects=0).method.endswith("uncalibrated")
-    assert "240 held-out subjects" in credible_interval(distribution, calibration_subjects=240).method
+    assert "240 validation subjects" in credible_interval(distribution, calibration_subjects=240).method
+
+
+def test_the_method_does_not_pass_virtual_subjects_off_as_people() -> None:
+    made = credible_interval(AgeDistribution((8, 9, 10), (0.5, 0.5)), calibration_subjects=240, virtual=True)
+    assert "240 virtual validation subjects" in made.method
 
 
 @given(st.lists(st.floats(-20, 20), min_size=18, max_size=18))
@@ -50,3 +55,11 @@ def test_it_holds_at_least_its_level(likelihood: list[float]) -> None:
     interval = credible_interval(found, calibration_subjects=0)
     high = found.edges_years[-1] if interval.high is None else interval.high
     assert found.below(high) - found.below(interval.low) >= 0.95 - 1e-9
+
+
+def test_a_matured_knee_has_no_upper_limit() -> None:
+    """The distribution falls slowly up to the end: 26 years is where the ages considered end, not the image's word."""
+    rising = np.concatenate([np.zeros(10), np.full(6, 1.0), [0.5, 0.2]])
+    interval = credible_interval(AgeDistribution(tuple(EDGES), tuple(rising / rising.sum())), calibration_subjects=0)
+    assert interval.high is None
+    assert interval.low > 17

@@ -52,6 +52,11 @@ def test_a_threshold_inside_a_bin_shares_it() -> None:
     assert report({18: 1}, 18.25).probability_at_least == pytest.approx(0.75)
 
 
+@pytest.mark.parametrize(("bins", "words"), [({20: 1}, "probability >0.9999,"), ({15: 1}, "probability <0.0001,")])
+def test_no_reason_gives_a_probability_as_sure(bins: dict[int, float], words: str) -> None:
+    assert words in report(bins, 18).decision_reason
+
+
 def test_the_policy_of_the_bundle_counts() -> None:
     policy = ThresholdPolicy(at_least_probability=0.6, below_probability=0.3, calibrated=True)
     found = report({20: 0.7, 15: 0.3}, 18, bundle=REAL.model_copy(update={"policy": policy}))

@@ -68,6 +68,11 @@ def test_a_file_without_the_columns(tmp_path: Path, text: str) -> None:
         parse_prior(csv_file(tmp_path, text))
 
 
+def test_a_file_that_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="two columns of numbers"):
+        parse_prior(csv_file(tmp_path, "age_years,weight\n" + "8" * 200_000 + ",1\n"))
+
+
 def test_a_file_of_other_bytes(tmp_path: Path) -> None:
     path = tmp_path / "prior.csv"
     path.write_bytes(b"\xff\xfe\x00\x01\xff")

@@ -143,11 +143,47 @@ def test_a_deflate_bomb_behind_a_long_header_is_refused(tmp_path: Path, monkeypa
         load(path)
 
 
-def test_a_deflated_file_without_group_length_is_refused(tmp_path: Path) -> None:
-    path = _deflated(tmp_path, bytes(100))
+@pytest.mark.parametrize("padding", [b"\0\0", b"  "])
+def test_a_deflate_bomb_behind_a_padded_syntax_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, padding: bytes
+) -> None:
+    monkeypatch.setattr(inflate, "MAX_INFLATED_BYTES", 2**22)
+    path = _deflated(tmp_path, bytes(2**23))
+    plain, padded = b"UI\x16\0" + DeflatedExplicitVRLittleEndian.encode(), b"UI\x18\0"
+    raw = path.read_bytes().replace(plain, padded + plain[4:] + padding)
+    path.write_bytes(raw[:140] + (int.from_bytes(raw[140:144], "little") + 2).to_bytes(4, "little") + raw[144:])
+    with pytest.raises(InputRefusedError, match="inflates to more than"):
+        load(path)
+
+
+@pytest.mark.parametrize("stated", [0, 20, 2**31])
+def test_a_deflate_bomb_behind_a_false_group_length_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: int
+) -> None:
+    monkeypatch.setattr(inflate, "MAX_INFLATED_BYTES", 2**22)
+    path = _deflated(tmp_path, bytes(2**23))
+    raw = path.read_bytes()
+    path.write_bytes(raw[:140] + stated.to_bytes(4, "little") + raw[144:])
+    with pytest.raises(InputRefusedError, match="inflates to more than"):
+        load(path)
+
+
+def test_a_deflate_bomb_without_group_length_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inflate, "MAX_INFLATED_BYTES", 2**22)
+    path = _deflated(tmp_path, bytes(2**23))
     raw = path.read_bytes()
     path.write_bytes(raw[:132] + raw[144:])
-    with pytest.raises(UndecodableError, match="damaged DICOM header"):
+    with pytest.raises(InputRefusedError, match="inflates to more than"):
+        load(path)
+
+
+def test_a_deflate_bomb_behind_a_command_set_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inflate, "MAX_INFLATED_BYTES", 2**22)
+    path = _deflated(tmp_path, bytes(2**23))
+    raw = path.read_bytes()
+    start = 144 + int.from_bytes(raw[140:144], "little")
+    path.write_bytes(raw[:start] + b"\0\0\0\1\2\0\0\0\1\0" + raw[start:])
+    with pytest.raises(InputRefusedError, match="inflates to more than"):
         load(path)
 
 

@@ -171,7 +171,8 @@ def test_a_stated_slice_distance_that_disagrees_is_noted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spacing", "thickness", "expected"), [(3.8, 3.0, 3.8), (None, 3.0, 3.0), (0.0, 3.0, 3.0), (None, None, 1.0)]
+    ("spacing", "thickness", "expected"),
+    [(3.8, 3.0, 3.8), (None, 3.0, 3.0), (0.0, 3.0, 3.0), (1e300, 3.0, 3.0), (None, None, 1.0)],
 )
 def test_one_slice_takes_its_distance_from_the_header(
     spacing: float | None, thickness: float | None, expected: float

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from itertools import permutations, product
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from kneeage.core.anatomy import Plane
 from kneeage.core.errors import GeometryError, InputRefusedError, OutputError, UndecodableError, UsageError
 from kneeage.core.volume import Volume
+from kneeage.io import nifti
 from kneeage.io.nifti import NiftiHead, describe_nifti, read_nifti, write_image, write_labels
 from kneeage.io.read import list_candidates, load
 from kneeage.io.series import SeriesHeader
@@ -322,14 +324,34 @@ def test_writing_refuses_two_channels_other_suffixes_and_existing_files(tmp_path
     with pytest.raises(UsageError, match=r"must end in \.nii"):
         write_image(tmp_path / "a.img", Volume(_values()[None], AFFINE))
     (tmp_path / "a.nii").write_text("mine")
-    with pytest.raises(OutputError, match="exists"):
+    with pytest.raises(OutputError, match="there already"):
         write_image(tmp_path / "a.nii", Volume(_values()[None], AFFINE))
     assert (tmp_path / "a.nii").read_text() == "mine"
 
 
-def test_a_folder_that_is_not_there_is_an_output_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"cannot write 'a\.nii'"):
-        write_image(tmp_path / "gone" / "a.nii", Volume(_values()[None], AFFINE))
+def test_a_place_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match="something else lies there"):
+        write_image(tmp_path / "file" / "a.nii", Volume(_values()[None], AFFINE))
+
+
+def test_values_are_read_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _save(tmp_path / "a.nii.gz", scl_slope=2, scl_inter=1)
+    whole = read_nifti(path)
+    monkeypatch.setattr(nifti, "_CHUNK_VALUES", 8)
+    assert read_nifti(path).pixel_sha256 == whole.pixel_sha256
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_reading_takes_little_more_than_the_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    path = _save(tmp_path / name, np.arange(100**3, dtype=np.float64).reshape(100, 100, 100))
+    monkeypatch.setattr(nifti, "_CHUNK_VALUES", 2**14)
+    tracemalloc.start()
+    try:
+        read_nifti(path)
+        assert tracemalloc.get_traced_memory()[1] < 1.25 * 4 * 100**3
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kneeage.core.errors import InputRefusedError, OutputError
 from kneeage.io.output import require_free, whole_file, whole_folder
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
-    place = tmp_path / "small disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("a small tmpfs cannot be mounted here (needs root and the right to mount)")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
 
 
 def left_behind(folder: Path) -> list[str]:

@@ -289,6 +289,17 @@ def test_a_constant_image_is_refused(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+def test_an_unusable_image_of_the_same_series_is_noted(tmp_path: Path) -> None:
+    def spoil(one: FileDataset, k: int) -> None:
+        if k == 11:
+            one.Rows = 65535
+
+    write_series(tmp_path, edit=spoil)
+    loaded = load(tmp_path)
+    assert loaded.volume.shape[2] == 11
+    assert "left out: '1.2.3-012.dcm': its header states 65535 rows" in loaded.notes[0]
+
+
 def test_a_blank_slice_is_noted(tmp_path: Path) -> None:
     def blank(one: FileDataset, k: int) -> None:
         if k == 1:

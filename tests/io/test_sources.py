@@ -199,5 +199,13 @@ def test_a_damaged_dicomdir_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "DICOMDIR")
 
 
+def test_a_deflated_dicomdir_is_measured_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _dicomdir(tmp_path / "disc", Made(slices=3))
+    seen: list[str] = []
+    monkeypatch.setattr(sources, "require_small_when_inflated", lambda _file, name: seen.append(name))
+    load(path)
+    assert seen == ["DICOMDIR"]
+
+
 def _image(directory: Dataset) -> Dataset:
     return next(record for record in directory.DirectoryRecordSequence if record.DirectoryRecordType == "IMAGE")

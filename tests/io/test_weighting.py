@@ -71,3 +71,9 @@ def test_the_reason_holds_the_numbers() -> None:
 )
 def test_fat_suppression(acquisition: Acquisition, texts: tuple[str, ...], expected: bool | None) -> None:
     assert judge_fat_suppression(acquisition, texts) is expected
+
+
+@pytest.mark.parametrize(("repetition_ms", "echo_ms"), [(-5.0, 15.0), (0.0, 15.0), (600.0, -1.0)])
+def test_impossible_times_name_no_weighting(repetition_ms: float, echo_ms: float) -> None:
+    made = Acquisition(sequence=("SE",), repetition_time_ms=repetition_ms, echo_time_ms=echo_ms)
+    assert judge_weighting(made) == (None, "TR or TE is impossible")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kneeage.core.errors import GeometryError
 from kneeage.core.volume import Volume
 from kneeage.prepare.resample import AxisMap, in_plane_resampling, linear_weights, resample
 
@@ -32,6 +33,21 @@ def test_weights_sum_to_one_both_ways(size: int, spacing: float, target: float) 
     axis = AxisMap(size, spacing, max(1, round(size * spacing / target)), target)
     np.testing.assert_allclose(axis.forward.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(axis.backward.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e90])
+def test_an_absurd_spacing_is_refused_before_anything_is_allocated(scale: float) -> None:
+    volume = Volume(np.zeros((1, 6, 7, 8), np.float32), np.diag([scale, scale, scale, 1]))
+    with pytest.raises(GeometryError, match="the limit is 4096 along each and 67108864 in all"):
+        in_plane_resampling(volume, 0.6)
+
+
+def test_too_many_voxels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kneeage.prepare.resample.MAX_PREPARED_VOXELS", 6 * 7 * 8)
+    volume = Volume(np.zeros((1, 6, 7, 8), np.float32), np.eye(4))
+    in_plane_resampling(volume, 1.0)
+    with pytest.raises(GeometryError, match="check the pixel spacing"):
+        in_plane_resampling(volume, 0.99)
 
 
 def test_same_spacing_changes_nothing() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kneeage.core.result import AgeProbability, Interval, Result
+from kneeage.core.result import AgeProbability, Interval, PriorReport, Result
 from kneeage.report.ageplot import age_plot, bin_edges, shown_interval
 
 
@@ -36,14 +36,26 @@ def test_an_open_interval_ends_with_the_axis(changed: Callable[..., Result]) -> 
 
 def test_bins_of_unequal_width_are_shown_as_densities(changed: Callable[..., Result]) -> None:
     bins = [AgeProbability(age_years=age, probability=0.25) for age in (10, 11, 12, 14)]
-    plot = age_plot(changed(age_distribution=bins))
+    plot = age_plot(changed(age_distribution=bins, prior=PriorReport(name="p", low_years=10, high_years=16)))
     assert plot is not None
     assert [bar.height for bar in plot.bars] == pytest.approx([1, 1, 0.5, 0.5])
     assert plot.peak_percent_per_year == pytest.approx(25)
 
 
-def test_the_last_bin_is_as_wide_as_the_one_before(estimated: Result) -> None:
-    assert bin_edges(estimated)[-1] == 26
+def test_the_last_bin_ends_with_the_prior(changed: Callable[..., Result]) -> None:
+    bins = [AgeProbability(age_years=age, probability=0.5) for age in (24.5, 25)]
+    cut = changed(age_distribution=bins, prior=PriorReport(name="p", low_years=24.5, high_years=25.25))
+    assert bin_edges(cut) == [24.5, 25, 25.25]
+
+
+def test_without_a_prior_the_last_bin_is_as_wide_as_the_one_before(changed: Callable[..., Result]) -> None:
+    assert bin_edges(changed(prior=None))[-1] == 26
+
+
+def test_only_the_limits_that_were_asked_about_are_marked(changed: Callable[..., Result]) -> None:
+    plot = age_plot(changed(thresholds=[]))
+    assert plot is not None
+    assert plot.thresholds == ()
 
 
 def test_the_widest_interval_is_shown(changed: Callable[..., Result]) -> None:

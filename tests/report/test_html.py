@@ -80,6 +80,11 @@ def test_the_report_says_what_a_report_must_say(estimated: Result, render: Calla
         assert needed in said
 
 
+def test_every_printed_page_is_a_draft_of_one_image(estimated: Result, image: Volume, labels: Volume) -> None:
+    text = render_html(estimated, image, labels, "en")
+    assert f'@bottom-left {{ content: "DRAFT, not signed · kneeage 0.1.0 · image {"ab" * 8}"' in text
+
+
 def test_the_summary_comes_before_any_table(estimated: Result, image: Volume, labels: Volume) -> None:
     text = render_html(estimated, image, labels, "en")
     assert text.index("Most probable age 16.5 years;") < text.index("<table")

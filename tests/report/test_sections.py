@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kneeage.core.result import LikelihoodRatio, MinimumAge, PlateReport, Result
+from kneeage.core.result import LikelihoodRatio, MinimumAge, PlateReport, PriorReport, Result
 from kneeage.report import sections
 from kneeage.report.words import words
 
@@ -25,7 +25,7 @@ def ratio(value: float | None) -> LikelihoodRatio:
         (2.44, "2.4"),
         (431.7, "432"),
         (1e9, "more than 1,000"),
-        (None, "not bounded"),
+        (None, "more than 1,000"),
     ],
 )
 def test_a_likelihood_ratio_is_written(value: float | None, text: str) -> None:
@@ -40,6 +40,27 @@ def test_threshold_rows_name_the_age_windows(estimated: Result) -> None:
     row = sections.threshold_rows(estimated, EN)[3]
     assert (row.age, row.probability, row.ratio_ages) == ("18 years", "11.0 %", "ages 18–20 against 16–18")
     assert row.decision == "Undetermined"
+
+
+@pytest.mark.parametrize(("low", "high"), [(18, 26), (20, 26), (8, 18), (8, 12)])
+def test_a_probability_that_the_prior_alone_decides_is_not_shown_as_a_finding(
+    changed: Callable[..., Result], low: float, high: float
+) -> None:
+    result = changed(prior=PriorReport(name="p", low_years=low, high_years=high))
+    assert sections.threshold_rows(result, EN)[3].probability == "fixed by the prior, not by the image"
+
+
+def test_a_virtual_bundle_has_no_known_error_rates(changed: Callable[..., Result]) -> None:
+    bundle = changed().bundle
+    assert bundle is not None
+    real = changed(bundle=bundle.model_copy(update={"population": "a hospital"}))
+    said = [{row.label: row.value for row in sections.model_rows(r, EN)}["Error rates"] for r in (changed(), real)]
+    assert said[0].startswith("not known for living persons")
+    assert said[1].startswith("not part of this report")
+
+
+def test_a_uniform_prior_is_worded_in_chinese(estimated: Result) -> None:
+    assert sections.prior_rows(estimated, words("zh"))[0].value == "8至26岁均匀分布（uniform:8-26）"
 
 
 def test_a_reason_that_all_decisions_share_is_given_once(estimated: Result) -> None:

@@ -15,7 +15,8 @@ EN, ZH = words("en"), words("zh")
 
 def test_an_estimate_is_said_in_plain_words(estimated: Result) -> None:
     assert summary(estimated, EN) == (
-        "Most probable age 16.5 years; with 95 % probability 13.9 to 19.4 years. "
+        "Demonstration, not a statement about this person: "
+        "Most probable age 16.5 years; the model puts 95 % probability on 13.9 to 19.4 years. "
         "Undetermined whether at least 12, 14, 16 and 18 years old."
     )
     assert "16.5岁" in summary(estimated, ZH)
@@ -40,7 +41,18 @@ def test_an_open_interval_has_no_upper_end(changed: Callable[..., Result]) -> No
 
 
 def test_an_estimate_without_interval_is_said(changed: Callable[..., Result]) -> None:
-    assert summary(changed(interval_years=[], thresholds=[]), EN) == "Most probable age 16.5 years."
+    bare = changed(interval_years=[], thresholds=[], bundle=None)
+    assert summary(bare, EN) == "Most probable age 16.5 years."
+
+
+def test_on_a_virtual_image_the_demonstration_speaks_of_its_subject(changed: Callable[..., Result]) -> None:
+    series = changed().series
+    assert series is not None
+    assert summary(changed(series=series.model_copy(update={"virtual": True})), EN).startswith("Most probable age")
+
+
+def test_age_limits_are_full_years_in_chinese(estimated: Result) -> None:
+    assert summary(estimated, ZH).endswith("无法判断是否年满12、14、16和18周岁。")
 
 
 @pytest.mark.parametrize(("outcome", "word"), [(Outcome.ABSTAINED, "abstained"), (Outcome.REFUSED, "refused")])

@@ -114,15 +114,32 @@ def test_a_sentence_of_another_room_is_translated_with_its_parts() -> None:
         statement.FIRST_BIN_WARNING,
         policy.VIRTUAL_REASON,
         *(policy._by_probability(p, ThresholdPolicy(calibrated=c))[1] for p in (0.0, 0.5, 1.0) for c in (True, False)),
-        *(interval._method(subjects) for subjects in (0, 200)),
+        *(interval._method(subjects, virtual=virtual) for subjects in (0, 200) for virtual in (True, False)),
     ],
 )
 def test_what_other_rooms_say_is_known_in_chinese(sentence: str) -> None:
     assert not re.search(r"[a-z]{3}", words("zh").phrase(sentence))
 
 
-def test_a_sentence_that_nobody_knows_stays() -> None:
-    assert words("zh").phrase("something new") == "something new"
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "T1-weighted (spin echo, TR 581 ms, TE 20 ms, acquisition contrast T1)",
+        "weighting unclear (TR or TE is not stated)",
+        "weighting unclear (gradient echo, TR 20 ms, TE 5 ms, flip angle not stated)",
+        "T2-weighted, not T1 (echo planar imaging)",
+        "T2-weighted, not T1 (refocused gradient echo, TR 20 ms, TE 5 ms)",
+        "PD-weighted, not T1 (gradient echo, TR 20 ms, TE 5 ms, flip angle 5 degrees)",
+        "body part HEAD, not a knee",
+    ],
+)
+def test_why_a_series_was_chosen_is_known_in_chinese(sentence: str) -> None:
+    assert not re.search(r"[a-z]{3}", words("zh").phrase(sentence))
+
+
+@pytest.mark.parametrize("sentence", ["something new", "a mosaic; send the unpacked slices"])
+def test_a_sentence_that_nobody_knows_stays(sentence: str) -> None:
+    assert words("zh").phrase(sentence) == sentence
 
 
 def test_braces_in_a_sentence_do_no_harm() -> None:

@@ -59,7 +59,7 @@ def make_bundle(
         typer.Option(metavar="DIR", help="Folder of what is made on the way; a broken-off run goes on from it."),
     ] = Path("work/virtual-bundle"),
 ) -> None:
-    """Make the shipped bundle anew from seeds: paint, train, test. Takes hours; needs the extra `train`."""
+    """Make the virtual bundle from seeds: paint, train, test. Takes hours; needs the extra `train`."""
     from kneeage.io.output import require_free
 
     require_free(output)

@@ -98,7 +98,7 @@ def answering(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
 def _unexpected(error: Exception) -> str:
     """Say that something failed that nobody foresaw; the error's own text may name a subject and is held back."""
     return (
-        f"unexpected failure ({type(error).__name__}); nothing was written. "
+        f"unexpected failure ({type(error).__name__}); no output was written. "
         "Run again as 'kneeage -vv ...' and report what it prints"
     )
 

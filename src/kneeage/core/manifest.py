@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kneeage.core.anatomy import Plane, Sex
+from kneeage.core.anatomy import Label, Plane, Sex
 
 BUNDLE_SCHEMA_VERSION = "1.0"
 VIRTUAL_POPULATION = "virtual"
@@ -58,7 +58,7 @@ class ThresholdPolicy(_Part):
 
 
 class Calibration(_Part):
-    """What was fitted on held-out subjects after training."""
+    """What was fitted after training, on subjects that the networks were not trained on."""
 
     temperature: float = Field(1.0, gt=0, description="divides the pooled logits")
     subjects: int = Field(0, ge=0, description="number of subjects it was fitted on")
@@ -86,6 +86,7 @@ class BundleManifest(_Part):
     policy: ThresholdPolicy = Field(default_factory=ThresholdPolicy)
     calibration: Calibration = Field(default_factory=Calibration)
     training_split_sha256: str = Field(description="SHA-256 over the sorted training and validation subject ids")
+    training: dict[str, int] = Field(default_factory=dict, description="how many subjects and steps it was made of")
     made_with: dict[str, str] = Field(default_factory=dict, description="versions of the software that trained it")
     held_out: dict[str, float] = Field(
         default_factory=dict, description="measured on held-out subjects, see MODEL_CARD.md"
@@ -95,6 +96,18 @@ class BundleManifest(_Part):
     def is_virtual(self) -> bool:
         """Whether the bundle was trained on computer-generated subjects."""
         return self.population == VIRTUAL_POPULATION
+
+    @model_validator(mode="after")
+    def _labels_are_ours(self) -> BundleManifest:
+        """Check that no label means something else than in this package, and each output channel has its own."""
+        ours = {label.name.lower(): int(label) for label in Label}
+        drifted = sorted(name for name, value in self.labels.items() if ours.get(name) != value)
+        if drifted:
+            raise ValueError(f"labels must keep their permanent values; {drifted[0]!r} does not")
+        values = self.segment.label_values
+        if values[:1] != [Label.BACKGROUND] or len(set(values)) < len(values) or not {*values} <= {*ours.values()}:
+            raise ValueError("segment.label_values must be different labels, background first")
+        return self
 
     @model_validator(mode="after")
     def _edges_fit(self) -> BundleManifest:

@@ -110,7 +110,7 @@ class PlateReport(_Part):
 
 
 class Interval(_Part):
-    """An age interval; ``high_years`` is null when it is open upwards."""
+    """An age interval in years; ``high`` is null when it is open upwards."""
 
     level: float = Field(gt=0, lt=1)
     low: float
@@ -128,7 +128,7 @@ class MinimumAge(_Part):
 
 
 class AgeProbability(_Part):
-    """Probability of the age bin that begins at ``age_years``."""
+    """Probability of the age bin that begins at ``age_years``; the last bin ends at the prior's ``high_years``."""
 
     age_years: float = Field(description="lower edge of the bin")
     probability: float = Field(ge=0, le=1)

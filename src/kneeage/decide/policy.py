@@ -14,6 +14,8 @@ from kneeage.decide.posterior import AgeDistribution, FloatArray, likelihood_rat
 
 VIRTUAL_REASON = "the bundle was trained on a virtual cohort and says nothing about a real subject"
 _BASIS = "posterior under the training ages"
+# A probability is printed with four decimals, and never as 0 or 1.
+_SMALLEST_PRINTED = 0.0001
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,7 @@ def _decision(evidence: Evidence, manifest: BundleManifest, age_years: float) ->
 def _by_probability(probability: float, policy: ThresholdPolicy) -> tuple[ThresholdDecision, str]:
     """Apply the policy's limits to the probability of having completed the threshold."""
     kind = "limits fitted on held-out subjects" if policy.calibrated else "limits not calibrated"
-    found = f"{_BASIS}: probability {probability:.4f}"
+    found = f"{_BASIS}: probability {_printed(probability)}"
     if probability >= policy.at_least_probability:
         return ThresholdDecision.AT_LEAST, f"{found}, at least {policy.at_least_probability:g} ({kind})"
     if probability <= policy.below_probability:
@@ -87,3 +89,10 @@ def _by_probability(probability: float, policy: ThresholdPolicy) -> tuple[Thresh
         ThresholdDecision.UNDETERMINED,
         f"{found}, between {policy.below_probability:g} and {policy.at_least_probability:g} ({kind})",
     )
+
+
+def _printed(probability: float) -> str:
+    """Write a probability; one that is nearly 0 or 1 is never written as sure."""
+    if probability < _SMALLEST_PRINTED:
+        return f"<{_SMALLEST_PRINTED:g}"
+    return f">{1 - _SMALLEST_PRINTED:g}" if probability > 1 - _SMALLEST_PRINTED else f"{probability:.4f}"

@@ -16,7 +16,7 @@ from kneeage.core.result import AgeProbability, LikelihoodRatio
 from kneeage.decide.prior import FittedPrior
 
 FloatArray = NDArray[np.float64]
-# Completed years reported one by one; below and above are pooled. Source: the paper's classes 10 to 18 (PAPER.md).
+# Completed years reported one by one; below and above are pooled. Source: ours.
 FIRST_CLASS_YEARS, LAST_CLASS_YEARS = 10, 18
 # Width in years of the age windows on either side of a threshold that a likelihood ratio compares. Source: ours.
 WINDOW_YEARS = 2.0

@@ -186,7 +186,7 @@ def _read_csv(path: Path) -> Prior:
         ages, weights = (tuple(float(row[column]) for row in rows) for column in _COLUMNS)
     except OSError:
         raise UsageError(f"the prior {str(path)!r} is neither a known form nor a readable file; {_FORMS}") from None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, csv.Error):
         raise UsageError(f"the prior file {path.name!r} needs two columns of numbers, age_years,weight") from None
     return Prior(path.name, ages, weights)
 

@@ -13,7 +13,8 @@ from kneeage.core.manifest import BundleManifest
 from kneeage.core.result import SubjectReport
 from kneeage.decide.prior import FittedPrior, fit_prior, parse_prior, uniform_prior
 
-# Ages of criminal responsibility in Chinese law that the paper names. Source: PAPER.md.
+# Ages at which criminal responsibility widens, and majority. Source: Criminal Law of the PRC, article 17 (12, 14 and
+# 16 years; as amended 2020), and Civil Code of the PRC, article 17 (18 years).
 DEFAULT_THRESHOLDS_YEARS = (12.0, 14.0, 16.0, 18.0)
 
 

@@ -64,7 +64,7 @@ def state_age(
     """
     shown = posterior(log_likelihood, prior)
     trained = posterior(log_likelihood, training_prior(manifest))
-    interval = credible_interval(shown, calibration_subjects=manifest.calibration.subjects)
+    interval = credible_interval(shown, calibration_subjects=manifest.calibration.subjects, virtual=manifest.is_virtual)
     return AgeStatement(
         estimated_age_years=shown.mode_years,
         interval_years=[interval],

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kneeage.core.anatomy import PLATE_SITES
+from kneeage.core.anatomy import PLATE_SITES, Label
 from kneeage.core.errors import BundleError
 from kneeage.core.manifest import SegmentStage
 from kneeage.core.volume import Volume
+from kneeage.infer.body import body_box
 from kneeage.infer.clean import cleaned_labels
 from kneeage.infer.engine import FloatArray32, Network
 from kneeage.infer.slices import from_slices, padded_to_multiple, to_slices
@@ -85,6 +86,8 @@ def segment(stage: SegmentStage, network: Network, prepared: Prepared) -> Segmen
 def label_slices(stage: SegmentStage, network: Network, image: Volume, progress: Progress | None = None) -> SliceLabels:
     """Label a prepared volume on its own grid only, as training the age network needs it.
 
+    The network sees only the part that holds the leg; the air around it is background.
+
     Args:
         stage: The segmentation stage of the bundle.
         network: Its network.
@@ -100,12 +103,15 @@ def label_slices(stage: SegmentStage, network: Network, image: Volume, progress:
     values = np.array(stage.label_values, dtype=np.uint8)
     raw = _empty_slices(image, 1, np.uint8)
     probabilities = _empty_slices(image, len(values), np.uint8)
+    probabilities[:, values == Label.BACKGROUND] = _SCALE
     plates = _empty_slices(image, 2, np.float32)
+    rows, columns = body_box(image)
     for batch in _batches(image.shape[2]):
-        soft = _class_probabilities(stage, network, np.asarray(to_slices(image.array[..., batch]), np.float32))
-        raw[batch, 0] = values[_winners(soft)]
-        probabilities[batch] = np.rint(soft * _SCALE)
-        plates[batch] = _plate_probability(soft, values)
+        stack = np.asarray(to_slices(image.array[:, columns, rows, batch]), np.float32)
+        soft = _class_probabilities(stage, network, stack)
+        raw[batch, 0, rows, columns] = values[_winners(soft)]
+        probabilities[batch, :, rows, columns] = np.rint(soft * _SCALE)
+        plates[batch, :, rows, columns] = _plate_probability(soft, values)
         if progress is not None:
             progress(batch.stop, image.shape[2])
     labels = cleaned_labels(image.with_array(from_slices(raw)))
@@ -122,7 +128,7 @@ def plate_probability_of(labels: Volume) -> Volume:
 def _empty_slices(image: Volume, channels: int, dtype: type[np.generic]) -> NDArray[Any]:
     """Make room for all slices of an image's grid, shape (S, channels, J, I)."""
     columns, rows, slices = image.shape
-    return np.empty((slices, channels, rows, columns), dtype=dtype)
+    return np.zeros((slices, channels, rows, columns), dtype=dtype)
 
 
 def _batches(slices: int) -> Iterator[slice]:

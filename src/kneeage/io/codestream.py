@@ -38,26 +38,26 @@ def codestream_fault(frame: bytes, transfer_syntax: UID, rows: int, columns: int
         return None
     if not frame.rstrip(b"\0").endswith(_END_OF_IMAGE):
         return "its pixel data is cut short"
-    if size != (rows, columns):
-        return f"its pixel data does not hold the {rows} x {columns} pixels that the header states"
+    if size != (rows, columns, 1):
+        return f"its pixel data does not hold the {rows} x {columns} pixels of one value that the header states"
     return None
 
 
-def _size_of_jpeg_2000(frame: bytes) -> tuple[int, int] | None:
-    """Read rows and columns from the SIZ segment. Source: ITU-T T.800 section A.5.1."""
+def _size_of_jpeg_2000(frame: bytes) -> tuple[int, int, int] | None:
+    """Read rows, columns and components from the SIZ segment. Source: ITU-T T.800 section A.5.1."""
     start = frame.find(_START_OF_CODESTREAM, 0, _SEARCHED_BYTES)
-    if start < 0 or len(frame) < start + 24:
+    if start < 0 or len(frame) < start + 42:
         return None
-    columns, rows, left, top = struct.unpack_from(">4I", frame, start + 8)
-    return (rows - top, columns - left)
+    columns, rows, left, top, components = struct.unpack_from(">4I16xH", frame, start + 8)
+    return (rows - top, columns - left, components)
 
 
-def _size_of_jpeg(frame: bytes) -> tuple[int, int] | None:
-    """Read rows and columns from the first frame header. Source: ITU-T T.81 section B.2.2."""
+def _size_of_jpeg(frame: bytes) -> tuple[int, int, int] | None:
+    """Read rows, columns and components from the first frame header. Source: ITU-T T.81 section B.2.2."""
     at = 2
-    while frame.startswith(_START_OF_IMAGE) and at + 9 <= len(frame) and frame[at] == 0xFF:
+    while frame.startswith(_START_OF_IMAGE) and at + 10 <= len(frame) and frame[at] == 0xFF:
         if frame[at + 1] in _FRAME_MARKERS:
-            rows, columns = struct.unpack_from(">2H", frame, at + 5)
-            return (rows, columns)
+            rows, columns, components = struct.unpack_from(">2HB", frame, at + 5)
+            return (rows, columns, components)
         at += 1 if frame[at + 1] == 0xFF else 2 + struct.unpack_from(">H", frame, at + 2)[0]
     return None

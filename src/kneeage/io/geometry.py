@@ -39,6 +39,8 @@ DRIFT_TOLERANCE_MM = 0.2
 # the second. Below it the affine carries the shear exactly, and slices are read one by one, so nothing is lost.
 TILT_NOTED_DEGREES = 0.5
 TILT_TOLERANCE_DEGREES = 5.0
+# Pixels beyond this are no picture of a knee, and would become very many when they are resampled.
+MAX_VOXEL_MM = 100.0
 # Distance of the slices of one-slice series when the header states none.
 SINGLE_SLICE_SPACING_MM = 1.0
 
@@ -139,8 +141,11 @@ def _require_complete(planes: Sequence[SlicePlane], labels: Sequence[str]) -> No
                 raise GeometryError(
                     f"{label} has no valid {name}, so its place in space is unknown; export the original images"
                 )
-        if plane.pixel_spacing_mm is not None and min(plane.pixel_spacing_mm) <= 0:
-            raise GeometryError(f"{label} has a Pixel Spacing that is not above 0; export the original images")
+        if plane.pixel_spacing_mm is not None and not all(0 < mm <= MAX_VOXEL_MM for mm in plane.pixel_spacing_mm):
+            raise GeometryError(
+                f"{label} has a Pixel Spacing that is not above 0, or beyond the limit of {MAX_VOXEL_MM:g} mm; "
+                "export the original images"
+            )
 
 
 def _common_axes(planes: Sequence[SlicePlane], labels: Sequence[str]) -> tuple[_Axes, list[str]]:
@@ -201,7 +206,7 @@ def _slice_step(
 def _single_slice_step(axes: _Axes, plane: SlicePlane) -> tuple[FloatArray, list[str]]:
     """Take the distance of neighbouring slices from the header where there is only one slice."""
     for stated in (plane.spacing_mm, plane.thickness_mm):
-        if stated is not None and stated > 0:
+        if stated is not None and 0 < stated <= MAX_VOXEL_MM:
             return axes.normal * stated, []
     return axes.normal * SINGLE_SLICE_SPACING_MM, [
         f"one slice without stated thickness: {SINGLE_SLICE_SPACING_MM:g} mm assumed"

@@ -5,20 +5,18 @@ from __future__ import annotations
 import zlib
 from typing import BinaryIO
 
+from pydicom.filereader import read_dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
 from kneeage.core.errors import InputRefusedError, UndecodableError
+from kneeage.io.facts import READ_ERRORS, Facts
 
 # Size of one file after inflation. An enhanced MR object of 2000 frames of 512 x 512 has 1 GB. Our own choice.
 MAX_INFLATED_BYTES = 2**30
 
-# Where the file meta information usually ends, and how far it is searched where it is longer.
-_HEAD_BYTES = 1024
-_LONG_HEAD_BYTES = 2**20
+_PREAMBLE_BYTES = 128
+_PREFIX = b"DICM"
 _CHUNK_BYTES = 2**20
-# Source: DICOM PS3.5 section A.5 (Deflated Explicit VR Little Endian).
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
-_TRANSFER_SYNTAX_TAG = b"\x02\x00\x10\x00UI"
-# Tag, VR and length of File Meta Information Group Length, whose value ends 12 bytes after its tag.
-_GROUP_LENGTH_TAG = b"\x02\x00\x00\x00UL\x04\x00"
 
 
 def require_small_when_inflated(handle: BinaryIO, name: str) -> None:
@@ -32,21 +30,25 @@ def require_small_when_inflated(handle: BinaryIO, name: str) -> None:
         InputRefusedError: It inflates to more than ``MAX_INFLATED_BYTES``.
         UndecodableError: The deflated stream is damaged.
     """
-    head = handle.read(_HEAD_BYTES)
-    if _TRANSFER_SYNTAX_TAG not in head:
-        head += handle.read(_LONG_HEAD_BYTES)
-    if _TRANSFER_SYNTAX_TAG + b"\x16\x00" + _DEFLATED in head:
-        handle.seek(_start_of_deflated(head, name))
+    if any(_comes_deflated(handle, is_implicit=is_implicit) for is_implicit in (False, True)):
         _measure(handle, name)
     handle.seek(0)
 
 
-def _start_of_deflated(head: bytes, name: str) -> int:
-    """Find where the file meta information ends and the deflated stream begins."""
-    start = head.find(_GROUP_LENGTH_TAG)
-    if start < 0:
-        raise UndecodableError(f"{name!r} has a damaged DICOM header; send the file again")
-    return start + 12 + int.from_bytes(head[start + 8 : start + 12], "little")
+def _comes_deflated(handle: BinaryIO, *, is_implicit: bool) -> bool:
+    """Say whether the data set is deflated; leave the handle where the library would begin to inflate.
+
+    The groups before it are read as the library reads them, whatever length they state: file meta information, which
+    some files write with implicit VRs, then a command set.
+    """
+    handle.seek(0)
+    handle.seek(_PREAMBLE_BYTES + len(_PREFIX) if handle.read(_PREAMBLE_BYTES + len(_PREFIX)).endswith(_PREFIX) else 0)
+    try:
+        meta = read_dataset(handle, is_implicit, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
+        read_dataset(handle, True, True, stop_when=lambda tag, _vr, _length: tag.group != 0)
+    except READ_ERRORS:
+        return False
+    return Facts(meta).text("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
 
 
 def _measure(handle: BinaryIO, name: str) -> None:

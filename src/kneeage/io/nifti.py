@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,9 @@ from kneeage.core.errors import GeometryError, InputRefusedError, OutputError, U
 from kneeage.core.manifest import VIRTUAL_IMAGE_MARK
 from kneeage.core.volume import FloatArray, Volume
 from kneeage.io.finish import finished
+from kneeage.io.geometry import MAX_VOXEL_MM
 from kneeage.io.item import SourceItem
+from kneeage.io.output import whole_file
 from kneeage.io.series import MAX_VOXELS, LoadedSeries, SeriesHeader
 from kneeage.io.side import NOT_STATED
 
@@ -50,6 +51,10 @@ _SUFFIXES = (".nii", ".nii.gz")
 _MAGIC = (b"n+1\0", b"n+2\0\r\n\x1a\n")
 _GZIP = b"\x1f\x8b"
 _HEADER_BYTES = 540
+# The fastest level: label maps shrink a hundredfold at any.
+_PACKING_LEVEL = 1
+# Values in memory beside their volume while a file is read, in whatever type it holds them.
+_CHUNK_VALUES = 2**22
 # Source: NIfTI-1 standard, field xyzt_units: 0 unknown, 2 mm.
 _KNOWN_UNITS = ("unknown", "mm")
 _PLANE_OF_LETTER = dict(zip("LRAPIS", (Plane.SAGITTAL,) * 2 + (Plane.CORONAL,) * 2 + (Plane.AXIAL,) * 2, strict=True))
@@ -279,6 +284,10 @@ def _stated_affine(header: Any, shape: tuple[int, int, int], name: str) -> tuple
     affine = np.asarray(qform if sform is None else sform, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise GeometryError(f"{name!r} has an affine that is not finite or is singular; convert the series again")
+    if float(np.abs(affine[:3, :3]).max()) > MAX_VOXEL_MM:
+        raise GeometryError(
+            f"{name!r} has voxels of more than {MAX_VOXEL_MM:g} mm; that is the limit; convert it again"
+        )
     return affine, [] if sform is None or qform is None else _compared(affine, qform, shape, name)
 
 
@@ -322,22 +331,36 @@ def _repaired(affine: FloatArray, shape: tuple[int, int, int], name: str) -> tup
 
 
 def _read_values(stream: BinaryIO, head: NiftiHead) -> NDArray[np.float32]:
-    """Read exactly the values that the header states, and scale them."""
-    dtype = head.header.get_data_dtype()
+    """Read exactly the values that the header states, piece by piece, and scale them."""
+    slope, intercept = _scale(head)
     _skip(stream, int(head.header["vox_offset"]), head.name)
-    wanted = math.prod(head.shape) * dtype.itemsize
-    raw = _read_at_most(stream, wanted, head.name)
-    if len(raw) < wanted:
-        raise UndecodableError(f"{head.name!r} is cut short: {len(raw)} of {wanted} bytes of values; copy it again")
-    values = np.frombuffer(raw, dtype=dtype).reshape(head.shape, order="F").astype(np.float32, order="F")
+    values = np.empty(math.prod(head.shape), np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        for start in range(0, len(values), _CHUNK_VALUES):
+            part = values[start : start + _CHUNK_VALUES]
+            part[:] = _read_part(stream, head, len(part))
+            if (slope, intercept) != (1.0, 0.0):
+                part *= np.float32(slope)
+                part += np.float32(intercept)
+    return values.reshape(head.shape, order="F")
+
+
+def _read_part(stream: BinaryIO, head: NiftiHead, count: int) -> NDArray[np.generic]:
+    """Read the next values, or refuse a file that ends before them."""
+    dtype = head.header.get_data_dtype()
+    raw = _read_at_most(stream, count * dtype.itemsize, head.name)
+    if len(raw) < count * dtype.itemsize:
+        raise UndecodableError(f"{head.name!r} is cut short: it ends before its last voxel; copy it again")
+    return np.frombuffer(raw, dtype=dtype)
+
+
+def _scale(head: NiftiHead) -> tuple[float, float]:
+    """Give the slope and intercept of the values."""
     try:
         slope, intercept = head.header.get_slope_inter()
     except HeaderDataError as error:
         raise UndecodableError(f"{head.name!r} has an invalid scale slope; convert the series again") from error
-    if slope is not None and (slope, intercept) != (1.0, 0.0):
-        values *= np.float32(slope)
-        values += np.float32(intercept)
-    return values
+    return (1.0, 0.0) if slope is None else (slope, intercept)
 
 
 def _skip(stream: BinaryIO, count: int, name: str) -> None:
@@ -367,21 +390,10 @@ def _write(path: Path, volume: Volume, array: NDArray[np.generic], *, virtual: b
         raise UsageError(f"NIfTI files are written with one channel; found {array.shape[0]}")
     if not is_nifti_name(path.name):
         raise UsageError(f"{path.name!r} must end in .nii or .nii.gz")
-    if path.exists():
-        raise OutputError(f"{path.name!r} exists; name another file or remove it")
-    suffix = ".nii.gz" if path.name.lower().endswith(".gz") else ".nii"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
-    try:
-        _NIB.save(_image(volume, array[0], virtual=virtual), temporary)
-        _require_same(temporary, volume, array[0])
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path.name!r}: {error.strerror or error}; free space or name another"
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary:
+        _save(_image(volume, array[0], virtual=virtual), temporary)
+        if not _is_same(temporary, volume, array[0]):
+            raise OutputError(f"{path.name!r} does not read back as it was written; the disk may be failing")
 
 
 def _image(volume: Volume, values: NDArray[np.generic], *, virtual: bool) -> Any:
@@ -398,9 +410,18 @@ def _image(volume: Volume, values: NDArray[np.generic], *, virtual: bool) -> Any
     return image
 
 
-def _require_same(path: Path, volume: Volume, values: NDArray[np.generic]) -> None:
+def _save(image: Any, path: Path) -> None:
+    """Write an image; Python opens and closes the file, also where the disk is full; the same image, the same bytes."""
+    with path.open("wb") as file:
+        if path.name.lower().endswith(".gz"):
+            with gzip.GzipFile("", "wb", _PACKING_LEVEL, file, mtime=0) as packed:
+                image.to_stream(packed)
+        else:
+            image.to_stream(file)
+
+
+def _is_same(path: Path, volume: Volume, values: NDArray[np.generic]) -> bool:
     """Read a written file back and compare it."""
     image = _NIB.Nifti1Image.from_filename(path)
     is_same = np.array_equal(np.asarray(image.dataobj), values, equal_nan=values.dtype.kind == "f")
-    if not is_same or not np.allclose(image.affine, volume.affine, rtol=1e-6, atol=REREAD_TOLERANCE_MM):
-        raise OutputError(f"{path.name!r} does not read back as it was written; the disk may be failing")
+    return is_same and np.allclose(image.affine, volume.affine, rtol=1e-6, atol=REREAD_TOLERANCE_MM)

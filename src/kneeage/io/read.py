@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kneeage.core.errors import AmbiguousSeriesError, InputRefusedError, UndecodableError, UsageError
+from kneeage.core.errors import AmbiguousSeriesError, GeometryError, InputRefusedError, UndecodableError, UsageError
 from kneeage.core.volume import Volume
 from kneeage.io.dicom import read_instance
 from kneeage.io.finish import finished
@@ -125,9 +125,7 @@ def load(path: Path, series: str | None = None) -> LoadedSeries:
         findings = _look(items)
         entry = _best(findings) if series is None else _named(findings, series)
         loaded = _load(entry)
-    if not findings.unreadable:
-        return loaded
-    return replace(loaded, notes=(*loaded.notes, *(f"left out: {error}" for error in findings.unreadable)))
+    return replace(loaded, notes=(*loaded.notes, *(f"left out: {error}" for error in _left_out(findings, entry))))
 
 
 def candidate_lines(candidates: Sequence[Candidate]) -> list[str]:
@@ -253,6 +251,14 @@ def _load(entry: _Entry) -> LoadedSeries:
         return entry.load(entry.candidate.reasons)
     except OSError as error:
         raise InputRefusedError(f"cannot read {entry.candidate.key!r}: {error.strerror or 'input error'}") from error
+
+
+def _left_out(findings: _Findings, entry: _Entry) -> list[InputRefusedError]:
+    """List what could not be used: damaged files, and images of the entry's own series that may be slices of it."""
+    series_uid = entry.candidate.header.series_uid
+    others = [one for one in findings.entries if one is not entry and one.candidate.header.series_uid == series_uid]
+    faults = [one.problem for one in others if series_uid is not None and one.problem is not None]
+    return [*findings.unreadable, *(fault for fault in faults if not isinstance(fault, GeometryError))]
 
 
 def _require_something(findings: _Findings) -> None:

@@ -57,6 +57,8 @@ _BOTH = re.compile(
 _PATTERNS = {side: re.compile("|".join(words), re.IGNORECASE | re.ASCII) for side, words in _WORDS.items()}
 # A study of both knees has series of one.
 _ABOUT_THE_STUDY = ("study description", "requested procedure", "performed procedure")
+# Directions of phase encoding, which name both sides and mean neither.
+_DIRECTION = re.compile(r"(?<![a-z0-9])[rl]\s*[<>/-]+\s*[rl](?![a-z0-9])", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[_\-/,;:()\[\]^+|\\]+")
 
 
@@ -89,7 +91,7 @@ def side_in_text(text: str) -> Side | None:
     Returns:
         The side, ``Side.UNKNOWN`` where both sides are named, None where none is.
     """
-    plain = _SEPARATORS.sub(" ", text)
+    plain = _SEPARATORS.sub(" ", _DIRECTION.sub(" ", text))
     named = {side for side, pattern in _PATTERNS.items() if pattern.search(plain)}
     if _BOTH.search(plain) or len(named) > 1:
         return Side.UNKNOWN

@@ -15,6 +15,7 @@ from pydicom.multival import MultiValue
 from kneeage.core.errors import InputRefusedError
 from kneeage.io.archive import is_archive, open_archive
 from kneeage.io.facts import READ_ERRORS, quietly
+from kneeage.io.inflate import require_small_when_inflated
 from kneeage.io.item import SourceItem
 
 # Files in one folder tree or DICOMDIR. Ten times the largest study we know of; our own choice.
@@ -106,6 +107,7 @@ def _references(path: Path) -> list[list[str]]:
     """Read the parts of every referenced file name of a DICOMDIR."""
     try:
         with path.open("rb") as file:
+            require_small_when_inflated(file, path.name)
             directory = dcmread(file, force=True, specific_tags=["DirectoryRecordSequence"])
             records: list[Dataset] = list(directory["DirectoryRecordSequence"].value)
             return [_parts(record.ReferencedFileID) for record in records if record.get("ReferencedFileID")]

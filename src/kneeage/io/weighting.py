@@ -94,6 +94,8 @@ def _from_physics(acquisition: Acquisition) -> tuple[str | None, str]:
         return "T2", "echo planar imaging"
     if acquisition.repetition_time_ms is None or acquisition.echo_time_ms is None:
         return None, "TR or TE is not stated"
+    if acquisition.repetition_time_ms <= 0 or acquisition.echo_time_ms < 0:
+        return None, "TR or TE is impossible"
     words = f"TR {acquisition.repetition_time_ms:.0f} ms, TE {acquisition.echo_time_ms:.0f} ms"
     if sequence & {"IR"} and acquisition.inversion_time_ms is not None:
         return _inversion(acquisition), f"inversion recovery, {words}, TI {acquisition.inversion_time_ms:.0f} ms"

@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import beta
 
 from kneeage.core.anatomy import PLATE_SITES, Label, Sex
-from kneeage.core.manifest import BundleManifest
-from kneeage.decide.posterior import AgeDistribution
+from kneeage.core.manifest import BundleManifest, ThresholdPolicy
+from kneeage.decide.interval import LEVEL, credible_interval
+from kneeage.decide.posterior import AgeDistribution, posterior
+from kneeage.decide.prior import fit_prior, training_prior, uniform_prior
 from kneeage.infer.age import age_log_likelihood
 from kneeage.infer.engine import Network
 from kneeage.learn.data import load_regions
 
 FloatArray = NDArray[np.float64]
 _ADULT_YEARS = 18.0
-_COVERAGE = 0.95
 
 
 def held_out_numbers(
@@ -33,15 +35,19 @@ def held_out_numbers(
         facts: Their facts (see ``kneeage.learn.virtual_regions``).
 
     Returns:
-        Named numbers; ages in years, shares from 0 to 1.
+        Named numbers; ages in years, shares from 0 to 1. A number for which there was nobody to measure is left out.
     """
     judged = [fact for fact in facts if fact["slices"]]
     ages = np.array([fact["chronological_age_years"] for fact in judged])
-    answers = [_distribution(manifest, network, regions / f"{fact['seed']}.npz") for fact in judged]
+    likelihoods = [_log_likelihood(manifest, network, regions / f"{fact['seed']}.npz") for fact in judged]
+    flat = fit_prior(uniform_prior(*manifest.age_range_years), manifest.age_edges_years)
+    trained = training_prior(manifest)
+    adult = np.array([posterior(each, trained).at_least(_ADULT_YEARS) for each in likelihoods])
     numbers = {"subjects": float(len(facts)), "abstained_share": 1 - len(judged) / len(facts)}
-    numbers |= _age_numbers(ages, answers, manifest)
+    numbers |= _age_numbers(ages, [posterior(each, flat) for each in likelihoods])
+    numbers |= _decision_numbers(ages, adult, manifest.policy)
     numbers |= _plate_numbers(facts) | _dice_numbers(facts)
-    return {name: round(value, 4) for name, value in numbers.items()}
+    return {name: round(value, 4) for name, value in numbers.items() if np.isfinite(value)}
 
 
 def model_card(manifest: BundleManifest) -> str:
@@ -59,42 +65,72 @@ def model_card(manifest: BundleManifest) -> str:
         calibration_subjects=manifest.calibration.subjects,
         rows=rows,
         split=manifest.training_split_sha256,
+        training="\n".join(f"- {name.replace('_', ' ')}: {count}" for name, count in manifest.training.items()),
         made_with=", ".join(f"{name} {version}" for name, version in manifest.made_with.items()),
     )
 
 
-def _distribution(manifest: BundleManifest, network: Network, path: Path) -> AgeDistribution:
-    """Posterior of one subject under a uniform prior."""
+def _log_likelihood(manifest: BundleManifest, network: Network, path: Path) -> FloatArray:
+    """Log-likelihood of each age bin for one subject, as it is served; shape (bins,)."""
     subject = load_regions(path)
     sex = Sex.MALE if subject.sex else Sex.FEMALE
-    log_likelihood = age_log_likelihood(network, subject.regions.astype(np.float32), sex, manifest)
-    log_posterior = log_likelihood + np.log(np.diff(manifest.age_edges_years))
-    masses = np.exp(log_posterior - np.logaddexp.reduce(log_posterior))
-    return AgeDistribution(tuple(manifest.age_edges_years), tuple(float(mass) for mass in masses))
+    return age_log_likelihood(network, subject.regions.astype(np.float32), sex, manifest)
 
 
-def _age_numbers(ages: FloatArray, answers: list[AgeDistribution], manifest: BundleManifest) -> dict[str, float]:
-    """Errors of the most probable age, hits by completed year, coverage, and errors at 18 years."""
+def _age_numbers(ages: FloatArray, answers: list[AgeDistribution]) -> dict[str, float]:
+    """Errors of the most probable age, hits by completed year, and coverage of the intervals as they are printed."""
     modes = np.array([answer.mode_years for answer in answers])
     medians = np.array([answer.quantile(0.5) for answer in answers])
-    tails = [answer.below(age) for answer, age in zip(answers, ages, strict=True)]
-    inside = np.abs(np.array(tails) - 0.5) <= _COVERAGE / 2
-    adult = np.array([answer.at_least(_ADULT_YEARS) for answer in answers])
-    minors, adults = ages < _ADULT_YEARS, ages >= _ADULT_YEARS
-    policy = manifest.policy
+    intervals = [credible_interval(answer, calibration_subjects=0, level=LEVEL) for answer in answers]
+    lows = np.array([interval.low for interval in intervals])
+    highs = np.array([np.inf if interval.high is None else interval.high for interval in intervals])
+    years_off = np.abs(np.floor(modes) - np.floor(ages))
     return {
-        "mean_absolute_error_of_mode_years": float(np.abs(modes - ages).mean()),
-        "mean_absolute_error_of_median_years": float(np.abs(medians - ages).mean()),
-        "mean_absolute_error_of_median_under_18_years": float(np.abs(medians - ages)[minors].mean()),
-        "exact_year_accuracy": float((np.floor(modes) == np.floor(ages)).mean()),
-        "within_one_year_accuracy": float((np.abs(np.floor(modes) - np.floor(ages)) <= 1).mean()),
-        "interval_95_coverage": float(inside.mean()),
-        "false_adult_share_of_minors": float((adult[minors] >= policy.at_least_probability).mean()),
-        "false_minor_share_of_adults": float((adult[adults] <= policy.below_probability).mean()),
-        "undetermined_at_18_share": float(
-            ((adult < policy.at_least_probability) & (adult > policy.below_probability)).mean()
-        ),
+        "mean_absolute_error_of_mode_years": _mean(np.abs(modes - ages)),
+        "mean_absolute_error_of_median_years": _mean(np.abs(medians - ages)),
+        "mean_absolute_error_of_median_under_18_years": _mean(np.abs(medians - ages)[ages < _ADULT_YEARS]),
+        "exact_year_accuracy": _mean(years_off == 0),
+        "within_one_year_accuracy": _mean(years_off <= 1),
+        "interval_95_coverage": _mean((lows <= ages) & (ages <= highs)),
+        "interval_95_open_upwards_share": _mean(np.isinf(highs)),
     }
+
+
+def _decision_numbers(ages: FloatArray, adult: FloatArray, policy: ThresholdPolicy) -> dict[str, float]:
+    """Errors at 18 years under the fixed rule, which rests on the training ages, with how many they were counted on.
+
+    Args:
+        ages: Chronological ages, shape (subjects,).
+        adult: Probability of being at least 18 under the training ages, shape (subjects,).
+        policy: The rule.
+    """
+    minors, adults = ages < _ADULT_YEARS, ages >= _ADULT_YEARS
+    called_adult, called_minor = adult >= policy.at_least_probability, adult <= policy.below_probability
+    return {
+        "minors": float(minors.sum()),
+        "adults": float(adults.sum()),
+        "false_adult_share_of_minors": _mean(called_adult[minors]),
+        "false_adult_share_of_minors_upper_limit": _upper_limit(called_adult[minors]),
+        "false_minor_share_of_adults": _mean(called_minor[adults]),
+        "false_minor_share_of_adults_upper_limit": _upper_limit(called_minor[adults]),
+        "undetermined_at_18_share": _mean(~called_adult & ~called_minor),
+    }
+
+
+def _mean(values: NDArray[np.bool_] | FloatArray) -> float:
+    """Mean; not a number where there is nothing to average."""
+    return float(np.mean(values)) if values.size else float("nan")
+
+
+def _upper_limit(hits: NDArray[np.bool_]) -> float:
+    """Upper end of the exact two-sided 95 % interval of a share; not a number where nobody was counted.
+
+    Source: Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404.
+    """
+    count, total = int(np.count_nonzero(hits)), hits.size
+    if total == 0:
+        return float("nan")
+    return 1.0 if count == total else float(beta.ppf(1 - (1 - LEVEL) / 2, count + 1, total - count))
 
 
 def _plate_numbers(facts: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -105,7 +141,7 @@ def _plate_numbers(facts: Sequence[dict[str, Any]]) -> dict[str, float]:
         for measure in ("openness", "thickness_mm"):
             both = [(t[measure], f[measure]) for t, f in pairs if t[measure] is not None and f[measure] is not None]
             errors = np.abs(np.subtract(*np.array(both, dtype=np.float64).reshape(-1, 2).T))
-            numbers[f"{site.name}_{measure}_mean_absolute_error"] = float(errors.mean())
+            numbers[f"{site.name}_{measure}_mean_absolute_error"] = _mean(errors)
     return numbers
 
 
@@ -135,9 +171,18 @@ Virtual: computer-generated knees of both sexes, ages uniform from {low:g} to {h
 How age moves the growth plates there is an assumption with sources, not a measurement (see the growth table in
 `kneeage.phantom.growth`). A real population differs from it in ways that nobody has measured.
 
+## Training
+{training}
+
 ## Numbers on held-out virtual subjects
 Whole series, seeds that no choice was made on; `kneeage bundle make` prints and stores the same table. Shares run from
-0 to 1, ages and errors are in years, lengths in mm. Ages are posterior modes or medians under a uniform prior.
+0 to 1, ages and errors are in years, lengths in mm.
+- Ages, accuracies and intervals are those under a uniform prior, of the subjects that were not abstained from.
+  Intervals are counted as they are printed: one that is open upwards holds every higher age.
+- Errors at 18 years are those of the fixed threshold rule, under the training ages. Each upper limit is the upper end
+  of an exact (Clopper-Pearson) 95 % interval: no error among few subjects does not mean that none happens.
+- Errors of openness and thickness are against the same measurement on the true labels, where both have one. Dice is
+  over all voxels of all subjects on the grid that the networks see.
 
 | measure | value |
 |---|---|
@@ -159,6 +204,7 @@ Any statement about a living person's age, alone or with other methods; clinical
 review.
 
 ## Provenance
-Licence {licence}. Made by `kneeage bundle make` from seeds alone with {made_with}. SHA-256 over the sorted training
-and validation subject ids: `{split}`.
+Licence {licence}. Made by the code of `kneeage bundle make` from seeds, without any other data, with {made_with}.
+Training again does not give the same weights bit for bit, least of all where it was limited in time. SHA-256
+over the sorted training and validation subject ids: `{split}`.
 """

@@ -60,9 +60,9 @@ class VirtualBundleSettings:
 
     pool_subjects: int = 900
     pool_validation_subjects: int = 30
-    training_subjects: int = 1000
-    validation_subjects: int = 150
-    test_subjects: int = 200
+    training_subjects: int = 800
+    validation_subjects: int = 120
+    test_subjects: int = 150
     segmenter: SegmenterSettings = field(
         default_factory=lambda: SegmenterSettings(
             fit=FitSettings(batch_size=12, learning_rate=5e-3, max_steps=3000, steps_per_epoch=200, workers=1)
@@ -167,6 +167,13 @@ def _manifest(work: Path, settings: VirtualBundleSettings) -> BundleManifest:
         segment=_segment_stage(),
         age=_age_stage(),
         training_split_sha256=split_sha256([*cohorts["training"], *cohorts["validation"]]),
+        training={
+            "subjects_painted_for_the_segmenter": settings.pool_subjects,
+            "segmenter_steps": settings.segmenter.fit.max_steps,
+            "age_model_subjects": settings.training_subjects,
+            "age_model_steps": settings.age_model.fit.max_steps,
+            "validation_subjects": settings.validation_subjects,
+        },
         made_with={
             "kneeage": __version__,
             "python": platform.python_version(),

@@ -80,7 +80,8 @@ def femur_distance(x: Field, y: Field, z: Field, notch: float, condyle: float) -
     arch = np.sqrt(((x + 1) / half_notch) ** 2 + (np.clip(z - roof + 9, 0, None) / 9) ** 2)
     cut = np.maximum((arch - 1) * half_notch, y - 4)
     popliteal = np.maximum(np.abs(x) - 9, -(z - 22)) + np.clip((y + 24), 0, 40) * 1.2
-    ball = (np.sqrt(((np.abs(x) - 21.5) / 16) ** 2 + ((y + 14) / 26) ** 2 + ((z - condyle + 2) / condyle) ** 2) - 1) * 15
+    across = ((np.abs(x) - 21.5) / 16) ** 2 + ((y + 14) / 26) ** 2
+    ball = (np.sqrt(across + ((z - condyle + 2) / condyle) ** 2) - 1) * 15
     solid = np.maximum(np.maximum(body, underside), trochlea)
     solid = np.maximum(solid, ball - np.clip(y + 23, 0, 60) * 5.0)
     return np.asarray(np.maximum(solid, -np.minimum(cut, popliteal)), dtype=np.float32)

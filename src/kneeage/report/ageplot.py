@@ -7,7 +7,6 @@ from itertools import pairwise
 
 from kneeage.core.result import Interval, Result
 
-PLOTTED_THRESHOLDS_YEARS = (12.0, 14.0, 16.0, 18.0)
 _TICK_YEARS = 2
 
 
@@ -36,7 +35,7 @@ class AgePlot:
     Args:
         bars: Probability per year of each age bin; the highest has height 1.
         ticks: Even years along the age axis.
-        thresholds: The age limits inside the axis.
+        thresholds: The age limits that were asked about, inside the axis.
         mode: Position of the most probable age.
         interval: Left and right end of the shown interval, or None.
         peak_percent_per_year: What height 1 stands for.
@@ -59,11 +58,11 @@ def age_plot(result: Result) -> AgePlot | None:
     density = [bin_.probability / (high - low) for bin_, (low, high) in zip(result.age_distribution, bins, strict=True)]
     peak = max([*density, 1e-9])
     axis = _Axis(edges[0], edges[-1])
-    band = shown_interval(result)
+    band, ages = shown_interval(result), [threshold.age_years for threshold in result.thresholds]
     return AgePlot(
         bars=tuple(_bar(axis, low, high, d / peak, band) for (low, high), d in zip(bins, density, strict=True)),
         ticks=tuple(_mark(axis, year) for year in _even_years(edges)),
-        thresholds=tuple(_mark(axis, age) for age in _threshold_ages(result) if edges[0] < age < edges[-1]),
+        thresholds=tuple(_mark(axis, age) for age in ages if edges[0] < age < edges[-1]),
         mode=None if result.estimated_age_years is None else axis.share(result.estimated_age_years),
         interval=None if band is None else (axis.share(band.low), _upper_share(axis, band)),
         peak_percent_per_year=100 * peak,
@@ -71,9 +70,12 @@ def age_plot(result: Result) -> AgePlot | None:
 
 
 def bin_edges(result: Result) -> list[float]:
-    """Give the edges of the age bins in years, one more than bins; the last bin is as wide as the one before."""
+    """Give the edges of the age bins in years, one more than bins.
+
+    The last bin ends where the prior does; where no prior is given, it is as wide as the one before.
+    """
     lows = [bin_.age_years for bin_ in result.age_distribution]
-    return [*lows, 2 * lows[-1] - lows[-2]]
+    return [*lows, 2 * lows[-1] - lows[-2] if result.prior is None else result.prior.high_years]
 
 
 def shown_interval(result: Result) -> Interval | None:
@@ -114,8 +116,3 @@ def _even_years(edges: list[float]) -> range:
     """Give the even years inside the axis."""
     first = -int(-edges[0] // _TICK_YEARS) * _TICK_YEARS
     return range(first, int(edges[-1]) + 1, _TICK_YEARS)
-
-
-def _threshold_ages(result: Result) -> list[float]:
-    """Give the age limits that were asked about, or the usual ones."""
-    return [threshold.age_years for threshold in result.thresholds] or list(PLOTTED_THRESHOLDS_YEARS)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kneeage.core.anatomy import PLATE_SITES
-from kneeage.core.result import LikelihoodRatio, MinimumAge, PlateReport, Result, SeriesReport, ThresholdReport
+from kneeage.core.result import (
+    LikelihoodRatio,
+    MinimumAge,
+    PlateReport,
+    PriorReport,
+    Result,
+    SeriesReport,
+    ThresholdReport,
+)
 from kneeage.report.ageplot import shown_interval
 from kneeage.report.summary import age_range, is_virtual, outward
 from kneeage.report.words import Words
@@ -48,7 +56,7 @@ def age_rows(result: Result, say: Words) -> list[Row]:
 
 def threshold_rows(result: Result, say: Words) -> list[ThresholdRow]:
     """Give the statement about every age limit."""
-    return [_threshold_row(threshold, say) for threshold in result.thresholds]
+    return [_threshold_row(threshold, result.prior, say) for threshold in result.thresholds]
 
 
 def common_reason(result: Result, say: Words) -> str:
@@ -134,6 +142,8 @@ def model_rows(result: Result, say: Words) -> list[Row]:
         rows.append(Row(say("model.bundle"), f"{bundle.name} {bundle.version}"))
         rows.append(Row(say("model.population"), population))
         rows.append(Row(say("model.sha256"), bundle.sha256, code=True))
+        errors = "model.errors_virtual" if is_virtual(result) else "model.errors_elsewhere"
+        rows.append(Row(say("model.errors"), say(errors)))
     if (software := result.software) is not None:
         rows.append(Row(say("model.kneeage"), software.kneeage))
         rows.append(Row(say("model.python"), software.python))
@@ -146,10 +156,8 @@ def ratio_text(ratio: LikelihoodRatio | None, say: Words) -> str:
     """Write a likelihood ratio with two or three figures, as a bound beyond a thousand."""
     if ratio is None:
         return say("thresholds.ratio_missing")
-    if ratio.value is None:
-        return say("thresholds.ratio_unbounded")
     low, high = _RATIO_SHOWN
-    if ratio.value > high:
+    if ratio.value is None or ratio.value > high:
         return say("thresholds.more_than", number=say.number(high, 0))
     if ratio.value < low:
         return say("thresholds.less_than", number=say.number(low, 3))
@@ -171,17 +179,24 @@ def _minimum_row(minimum: MinimumAge | None, say: Words) -> Row:
     return Row(say("age.minimum"), say.years(outward(minimum.value, -1)), note)
 
 
-def _threshold_row(threshold: ThresholdReport, say: Words) -> ThresholdRow:
+def _threshold_row(threshold: ThresholdReport, prior: PriorReport | None, say: Words) -> ThresholdRow:
     """Word the statement about one age limit."""
     age = f"{threshold.age_years:g}"
     return ThresholdRow(
-        age=say("unit.years", number=age),
-        probability=say.probability(threshold.probability_at_least),
+        age=say("unit.limit", number=age),
+        probability=_probability(threshold, prior, say),
         ratio=ratio_text(threshold.likelihood_ratio, say),
         ratio_ages=_ratio_ages(threshold.likelihood_ratio, say),
         decision=say(f"decision.{threshold.decision.value}", age=age),
         reason=say.phrase(threshold.decision_reason),
     )
+
+
+def _probability(threshold: ThresholdReport, prior: PriorReport | None, say: Words) -> str:
+    """Write the probability of an age limit; outside the ages of the prior the image has no say in it."""
+    if prior is not None and not prior.low_years < threshold.age_years < prior.high_years:
+        return say("thresholds.by_prior")
+    return say.probability(threshold.probability_at_least)
 
 
 def _ratio_ages(ratio: LikelihoodRatio | None, say: Words) -> str:

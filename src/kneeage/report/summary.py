@@ -19,7 +19,8 @@ def summary(result: Result, say: Words) -> str:
     """Say in plain words what an examination found."""
     if result.outcome is not Outcome.ESTIMATED or result.estimated_age_years is None:
         return say("summary.refused" if result.outcome is Outcome.REFUSED else "summary.abstained")
-    return _joined(say, [_age_sentence(result, result.estimated_age_years, say), *_threshold_sentences(result, say)])
+    sentences = [_age_sentence(result, result.estimated_age_years, say), *_threshold_sentences(result, say)]
+    return _joined(say, [say("summary.demonstration"), *sentences] if _is_beside_the_person(result) else sentences)
 
 
 def virtual_sentences(result: Result, say: Words) -> list[str]:
@@ -50,6 +51,11 @@ def outward(age_years: float, direction: int) -> float:
     return (math.floor(tenths) if direction < 0 else math.ceil(tenths)) / 10
 
 
+def _is_beside_the_person(result: Result) -> bool:
+    """Say whether a virtual bundle was asked about an image that is not marked as virtual."""
+    return is_virtual(result) and result.series is not None and not result.series.virtual
+
+
 def _age_sentence(result: Result, age_years: float, say: Words) -> str:
     """Say the most probable age and its interval."""
     interval, age = shown_interval(result), say.years(age_years)
@@ -73,8 +79,8 @@ def _threshold_sentences(result: Result, say: Words) -> list[str]:
 
 
 def _ages(ages_years: list[float], say: Words) -> str:
-    """List ages with their unit written once."""
-    return say("unit.years", number=say.listing([f"{age:g}" for age in ages_years]))
+    """List age limits with their unit written once."""
+    return say("unit.limit", number=say.listing([f"{age:g}" for age in ages_years]))
 
 
 def _reason_line(reason: Reason, say: Words) -> tuple[str, str, str]:

@@ -19,6 +19,8 @@ from kneeage.core.errors import UsageError
 
 LANGUAGES = ("en", "zh")
 _SMALLEST_PROBABILITY = 0.001
+# The placeholder that stands for digits alone; without that, any sentence that ends with "slices" would fit.
+_COUNT = "count"
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,6 @@ class Words:
         """Write an age in years."""
         return self("unit.years", number=self.number(value, digits))
 
-    def age_limit(self, value: float) -> str:
-        """Write an age limit without unit and without needless decimals, such as ``"18"``."""
-        return f"{value:g}"
-
     def listing(self, items: Sequence[str]) -> str:
         """Join items as the language lists them, such as ``"12, 14 and 16"``."""
         if len(items) < 2:
@@ -122,7 +120,7 @@ def words(lang: str) -> Words:
 def _phrase(english: str, wording: str) -> Phrase:
     """Turn an English sentence with placeholders into a pattern that recognises it."""
     parts = [
-        re.escape(literal) + (f"(?P<{name}>.+?)" if name is not None else "")
+        re.escape(literal) + ("" if name is None else rf"(?P<{name}>\d+)" if name == _COUNT else f"(?P<{name}>.+?)")
         for literal, name, _, _ in Formatter().parse(english)
     ]
     return Phrase(re.compile("".join(parts), re.DOTALL), wording)
