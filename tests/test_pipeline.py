@@ -432,3 +432,9 @@ def test_a_stray_label_never_reaches_the_answer(bundle: Bundle, template: Loaded
     stray = edited(block_knee(), (slice(56, 62), slice(8, 20), slice(2, 5)), Label.DISTAL_FEMUR_PHYSIS)
     stray = edited(stray, (BONE_COLUMNS, slice(46, 48), 4), Label.PROXIMAL_TIBIA_PHYSIS)
     assert examined(bundle, template, stray).result.plates == examined(bundle, template, block_knee()).result.plates
+
+
+def test_labels_of_a_virtual_bundle_say_so(bundle: Bundle, nifti: Path, tmp_path: Path) -> None:
+    segment_file(nifti, tmp_path / "labels.nii.gz", bundle=bundle)
+    note = nib.load(tmp_path / "labels.nii.gz").header["descrip"].item().decode()
+    assert note == VIRTUAL_WARNING

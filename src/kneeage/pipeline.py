@@ -21,7 +21,7 @@ from kneeage.core.errors import (
     UndecodableError,
     UsageError,
 )
-from kneeage.core.manifest import BundleManifest
+from kneeage.core.manifest import VIRTUAL_POPULATION, BundleManifest
 from kneeage.core.result import (
     BundleReport,
     Outcome,
@@ -285,7 +285,7 @@ def write_documents(examination: Examination, folder: Path | str, lang: str = "e
         (whole / PREVIEW_FILE).write_bytes(preview)
         (whole / REPORT_FILE).write_text(page, encoding="utf-8")
         if labels is not None:
-            write_labels(whole / LABELS_FILE, labels, virtual=examination.series.header.virtual)
+            write_labels(whole / LABELS_FILE, labels, note=_label_note(is_virtual=_is_virtual(result)))
 
 
 def segment_file(
@@ -318,7 +318,7 @@ def segment_file(
     examiner = Examiner(_loaded(bundle), threads)
     loaded = load(Path(path), series)
     labels = examiner.segment(examiner.prepare(loaded)).source_labels
-    write_labels(target, labels, virtual=loaded.header.virtual)
+    write_labels(target, labels, note=_label_note(is_virtual=examiner.manifest.is_virtual))
     return labels
 
 
@@ -397,3 +397,13 @@ _REFUSALS: dict[type[InputRefusedError], ReasonCode] = {
     UndecodableError: ReasonCode.UNDECODABLE,
     AmbiguousSeriesError: ReasonCode.AMBIGUOUS_SERIES,
 }
+
+
+def _is_virtual(result: Result) -> bool:
+    """Say whether a virtual bundle answered."""
+    return result.bundle is not None and result.bundle.population == VIRTUAL_POPULATION
+
+
+def _label_note(*, is_virtual: bool) -> str:
+    """Say what labels are worth; NIfTI has room for 79 characters."""
+    return VIRTUAL_WARNING if is_virtual else "kneeage labels"

@@ -38,8 +38,9 @@ def candidate(key: str, rank: int | None, *reasons: str) -> Candidate:
 
 @pytest.fixture
 def two_series(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [candidate("1.2." + "3" * 60, 1, "knee", "coronal"), candidate("1.2.4", None, "localizer")]
-    monkeypatch.setattr(read, "list_candidates", lambda _path: found)
+    candidates = candidate("1.2." + "3" * 60, 1, "knee", "coronal"), candidate("1.2.4", None, "localizer")
+    found = read.Survey(candidates, foreign=3, unreadable=("b.dcm is cut short",))
+    monkeypatch.setattr(read, "survey", lambda _path: found)
 
 
 @pytest.mark.usefixtures("two_series")
@@ -49,7 +50,7 @@ def test_the_table_fits_80_columns(run: Run) -> None:
     for needed in ("[T1] COR, left, 512 x 512 x 24 voxels", " suitable: knee; coronal", "unsuitable: localizer"):
         assert needed in done.stdout
     assert "--series 1.2." + "3" * 60 in done.stdout
-    assert done.stderr == "2 series, 1 suitable.\n"
+    assert done.stderr == "2 series, 1 suitable; 3 other files.\nCannot be read: b.dcm is cut short\n"
 
 
 @pytest.mark.usefixtures("two_series")
@@ -65,5 +66,5 @@ def test_a_refusal_ends_with_3(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     def refuse(_path: Path) -> list[Candidate]:
         raise InputRefusedError("the folder is empty")
 
-    monkeypatch.setattr(read, "list_candidates", refuse)
+    monkeypatch.setattr(read, "survey", refuse)
     assert run("inspect", "folder").exit_code == 3

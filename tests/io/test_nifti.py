@@ -287,8 +287,9 @@ def test_a_virtual_image_says_so(tmp_path: Path) -> None:
 
 def test_labels_are_written_as_they_are(tmp_path: Path) -> None:
     labels = (np.arange(210) % 12).reshape(1, 5, 6, 7).astype(np.uint8)
-    write_labels(tmp_path / "labels.nii.gz", Volume(labels, AFFINE))
+    write_labels(tmp_path / "labels.nii.gz", Volume(labels, AFFINE), note="drawn by hand")
     image = nib.load(tmp_path / "labels.nii.gz")
+    assert image.header["descrip"].item() == b"drawn by hand"
     assert image.get_data_dtype() == np.uint8
     assert image.header.get_slope_inter() == (1.0, 0.0) or image.header.get_slope_inter() == (None, None)
     np.testing.assert_array_equal(np.asarray(image.dataobj), labels[0])

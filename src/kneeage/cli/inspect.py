@@ -18,27 +18,30 @@ _FREE_TEXTS = {"__all__": {"header": {"texts"}}}
 @answering
 def inspect(path: Source, as_json: AsJson = False) -> None:
     """List every series found, ranked, with the reasons."""
-    from kneeage.io.read import list_candidates
+    from kneeage.io.read import survey
 
     with working("Reading"):
-        candidates = list_candidates(path)
+        found = survey(path)
     if as_json:
-        give(_json(candidates))
-        return
-    show(_table(candidates))
-    tell(f"{len(candidates)} series, {sum(candidate.suitable for candidate in candidates)} suitable.")
+        give(_json(found.candidates))
+    else:
+        show(_table(found.candidates))
+    suitable = sum(candidate.suitable for candidate in found.candidates)
+    tell(f"{len(found.candidates)} series, {suitable} suitable; {found.foreign} other files.")
+    for fault in found.unreadable:
+        tell(f"Cannot be read: {fault}")
 
 
-def _json(candidates: list[Candidate]) -> str:
+def _json(candidates: tuple[Candidate, ...]) -> str:
     """Write the candidates as JSON, without free texts of the header, which may name a subject."""
     from pydantic import TypeAdapter
 
     from kneeage.io.series import Candidate
 
-    return TypeAdapter(list[Candidate]).dump_json(candidates, indent=2, exclude=_FREE_TEXTS).decode()
+    return TypeAdapter(tuple[Candidate, ...]).dump_json(candidates, indent=2, exclude=_FREE_TEXTS).decode()
 
 
-def _table(candidates: list[Candidate]) -> Table:
+def _table(candidates: tuple[Candidate, ...]) -> Table:
     """Put the candidates into a table, best first; the key that ``--series`` takes stands on a line of its own."""
     from rich.table import Table
     from rich.text import Text

@@ -179,13 +179,13 @@ def describe_nifti(head: NiftiHead) -> SeriesHeader:
     )
 
 
-def write_labels(path: Path, volume: Volume, *, virtual: bool = False) -> None:
+def write_labels(path: Path, volume: Volume, *, note: str = "") -> None:
     """Write a label map as uint8, and read it back to prove it.
 
     Args:
         path: A new ``.nii`` or ``.nii.gz`` file.
         volume: Whole numbers from 0 to 255, C = 1.
-        virtual: Mark it as made from the virtual cohort.
+        note: What the file says of itself in ``descrip``, ASCII; NIfTI has room for 79 characters.
 
     Raises:
         UsageError: The values are not whole numbers from 0 to 255, C is not 1, or the suffix is another one.
@@ -195,7 +195,7 @@ def write_labels(path: Path, volume: Volume, *, virtual: bool = False) -> None:
     labels = values.astype(np.uint8)
     if not np.array_equal(labels, values):
         raise UsageError("labels must be whole numbers from 0 to 255")
-    _write(Path(path), volume, labels, virtual=virtual)
+    _write(Path(path), volume, labels, note)
 
 
 def write_image(path: Path, volume: Volume, *, virtual: bool = False) -> None:
@@ -210,7 +210,7 @@ def write_image(path: Path, volume: Volume, *, virtual: bool = False) -> None:
         UsageError: C is not 1, or the suffix is another one.
         OutputError: The file exists, cannot be written, or does not read back the same.
     """
-    _write(Path(path), volume, np.asarray(volume.array, dtype=np.float32), virtual=virtual)
+    _write(Path(path), volume, np.asarray(volume.array, dtype=np.float32), VIRTUAL_IMAGE_MARK if virtual else "")
 
 
 def _open_path(path: Path) -> BinaryIO:
@@ -384,19 +384,19 @@ def _slice_axis(volume: Volume) -> int:
     return max(range(3), key=lambda axis: (volume.shape[axis] == 1, round(volume.spacing[axis], 3), axis))
 
 
-def _write(path: Path, volume: Volume, array: NDArray[np.generic], *, virtual: bool) -> None:
+def _write(path: Path, volume: Volume, array: NDArray[np.generic], note: str) -> None:
     """Write under a temporary name, prove it, then give it its name."""
     if array.shape[0] != 1:
         raise UsageError(f"NIfTI files are written with one channel; found {array.shape[0]}")
     if not is_nifti_name(path.name):
         raise UsageError(f"{path.name!r} must end in .nii or .nii.gz")
     with whole_file(path) as temporary:
-        _save(_image(volume, array[0], virtual=virtual), temporary)
+        _save(_image(volume, array[0], note), temporary)
         if not _is_same(temporary, volume, array[0]):
             raise OutputError(f"{path.name!r} does not read back as it was written; the disk may be failing")
 
 
-def _image(volume: Volume, values: NDArray[np.generic], *, virtual: bool) -> Any:
+def _image(volume: Volume, values: NDArray[np.generic], note: str) -> Any:
     """Make an image whose sform is exact; the qform is set only where it can say the same."""
     image = _NIB.Nifti1Image(values, volume.affine, dtype=values.dtype)
     image.header.set_slope_inter(1, 0)
@@ -405,8 +405,7 @@ def _image(volume: Volume, values: NDArray[np.generic], *, virtual: bool) -> Any
     gram = volume.direction.T @ volume.direction
     is_perpendicular = float(np.abs(gram - np.eye(3)).max()) <= PERPENDICULAR_COSINE
     image.set_qform(volume.affine if is_perpendicular else None, code=1 if is_perpendicular else 0)
-    if virtual:
-        image.header["descrip"] = VIRTUAL_IMAGE_MARK.encode()
+    image.header["descrip"] = note.encode("ascii")
     return image
 
 
