@@ -53,6 +53,18 @@ def test_a_sliver_of_a_site_is_not_found() -> None:
     assert not find_sites(knee).distal_femur.found
 
 
+def test_a_site_does_not_come_back_behind_a_gap() -> None:
+    knee = edited(block_knee(), (slice(25, None), slice(31, 45), 6), 0)
+    wider = edited(knee, (slice(12, 16), slice(31, 45), 3), Label.DISTAL_FEMUR_EPIPHYSIS)
+    widest = edited(wider, (slice(12, 16), slice(4, 31), 3), Label.DISTAL_FEMUR_METAPHYSIS)
+    assert find_sites(widest).distal_femur.slices == tuple(range(6))
+
+
+def test_slices_that_show_half_of_the_width_are_left_out() -> None:
+    knee = edited(block_knee(), (slice(34, None), slice(31, 45), slice(7, 9)), 0)
+    assert find_sites(knee).distal_femur.slices == tuple(range(7))
+
+
 def test_slices_that_show_a_small_share_are_left_out() -> None:
     knee = edited(block_knee(), (slice(25, None), slice(31, 45), slice(0, 2)), 0)
     assert find_sites(knee).distal_femur.slices == tuple(range(2, 9))

@@ -15,8 +15,8 @@ from kneeage.infer.columns import site_columns
 from kneeage.infer.slices import to_slices
 
 # A slice shows a site when it shows at least this share of the site's largest width. Source: ours; it leaves out the
-# margins, where a thick slice mixes bone with soft tissue.
-MIN_WIDTH_SHARE = 1 / 3
+# margins, where a thick slice mixes bone with soft tissue and two narrow condyles replace the one plate.
+MIN_WIDTH_SHARE = 0.6
 # The least width of a site, well under the 50 to 80 mm of a real one. Source: ours.
 MIN_WIDTH_MM = 15.0
 # The least volume of a bone: a tenth of what one 3 mm slice through a knee shows of it. Source: ours.
@@ -119,11 +119,19 @@ def _find_site(labels: Volume, site: PlateSite) -> SiteSeen:
     widths = np.count_nonzero(columns.seen, axis=0) * labels.spacing[0]
     if not bone_seen or widths.max() < MIN_WIDTH_MM:
         return SiteSeen(bone_seen, False, (), None, float(widths.max()))
-    slices = np.flatnonzero(widths >= MIN_WIDTH_SHARE * widths.max())
+    slices = _run_through(widths >= MIN_WIDTH_SHARE * widths.max(), int(widths.argmax()))
     seen = np.zeros_like(columns.seen)
     seen[:, slices] = columns.seen[:, slices]
     centre = _middle(labels, seen, columns.centre_row)
     return SiteSeen(True, True, tuple(int(index) for index in slices), centre, float(widths.max()))
+
+
+def _run_through(wide: NDArray[np.bool_], index: int) -> NDArray[np.intp]:
+    """Give the unbroken run of wide slices around one of them: a site does not come back further on."""
+    gaps = np.flatnonzero(~wide)
+    first = int(gaps[gaps < index].max(initial=-1)) + 1
+    last = int(gaps[gaps > index].min(initial=len(wide)))
+    return np.arange(first, last)
 
 
 def _volume_mm3(labels: Volume, site: PlateSite) -> float:

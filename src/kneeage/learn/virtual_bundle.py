@@ -60,12 +60,12 @@ class VirtualBundleSettings:
 
     pool_subjects: int = 900
     pool_validation_subjects: int = 30
-    training_subjects: int = 800
+    training_subjects: int = 1000
     validation_subjects: int = 120
     test_subjects: int = 150
     segmenter: SegmenterSettings = field(
         default_factory=lambda: SegmenterSettings(
-            fit=FitSettings(batch_size=12, learning_rate=5e-3, max_steps=3000, steps_per_epoch=200, workers=1)
+            fit=FitSettings(batch_size=12, learning_rate=5e-3, max_steps=2166, steps_per_epoch=200, workers=1)
         )
     )
     age_model: AgeModelSettings = field(default_factory=AgeModelSettings)
