@@ -21,7 +21,7 @@ from kneeage.core.errors import (
     UndecodableError,
     UsageError,
 )
-from kneeage.core.manifest import VIRTUAL_POPULATION, BundleManifest
+from kneeage.core.manifest import VIRTUAL_POPULATION, BundleManifest, Calibration
 from kneeage.core.result import (
     BundleReport,
     Outcome,
@@ -41,7 +41,7 @@ from kneeage.infer.abstain import plane_reason, sex_reason, site_reasons
 from kneeage.infer.age import AGE_INPUTS, age_log_likelihood
 from kneeage.infer.engine import RUNTIME_VERSION, Engine
 from kneeage.infer.fibula import side_from_fibula
-from kneeage.infer.morphometry import measure_plate
+from kneeage.infer.morphometry import calibrated, measure_plate
 from kneeage.infer.region import SitesSeen, age_regions, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, Segmentation, segment
 from kneeage.io.bundle import Bundle, load_bundle
@@ -165,7 +165,7 @@ class Examiner:
             subject=question.report(),
             series=_series_report(series),
             quality=None if seen is None else seen.quality(series),
-            plates={} if seen is None else seen.plates(),
+            plates={} if seen is None else seen.plates(self.manifest.calibration),
             bundle=self._bundle_report(),
             software=_software_report(),
             warnings=[*self._warnings(series, question, seen), *(statement.warnings if statement else ())],
@@ -337,9 +337,10 @@ class _Seen:
         side = side_from_fibula(segmentation.source_labels)
         return cls(prepared.volume, segmentation, find_sites(segmentation.labels), side)
 
-    def plates(self) -> dict[str, PlateReport]:
+    def plates(self, calibration: Calibration) -> dict[str, PlateReport]:
         """Measure both plates."""
-        return {site.name: measure_plate(self.segmentation.labels, site, self.sites.of(site)) for site in PLATE_SITES}
+        drawn = {site: measure_plate(self.segmentation.labels, site, self.sites.of(site)) for site in PLATE_SITES}
+        return {site.name: calibrated(plate, calibration, site) for site, plate in drawn.items()}
 
     def quality(self, series: LoadedSeries) -> QualityReport:
         """Say what the images allow."""

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from kneeage.core.anatomy import DISTAL_FEMUR, PLATE_SITES, PROXIMAL_TIBIA, Label, PlateSite
+from kneeage.core.manifest import Calibration, ThicknessScale
 from kneeage.core.result import PlateReport
 from kneeage.core.volume import Volume
-from kneeage.infer.morphometry import measure_plate
+from kneeage.infer.morphometry import MIN_THICKNESS_MM, calibrated, measure_plate
 from kneeage.infer.region import find_sites
 from tests.infer.knees import AFFINE, BONE_COLUMNS, block_knee, edited, without
 
@@ -67,3 +68,28 @@ def test_thickness_is_perpendicular_to_a_sloping_plate(slope: float) -> None:
 def test_one_column_has_no_slope() -> None:
     knee = edited(block_knee(open_columns=0), (20, slice(31, 34), 4), Label.DISTAL_FEMUR_PHYSIS)
     assert measured(knee, DISTAL_FEMUR).thickness_mm == pytest.approx(3)
+
+
+CALIBRATION = Calibration(thickness={"distal_femur": ThicknessScale(slope=0.9, offset_mm=-0.5)})
+DRAWN = PlateReport(found=True, openness=0.5, thickness_mm=2.0, area_mm2=300, volume_mm3=600)
+
+
+def test_thickness_and_volume_are_corrected_together() -> None:
+    plate = calibrated(DRAWN, CALIBRATION, DISTAL_FEMUR)
+    assert plate.thickness_mm == pytest.approx(1.3)
+    assert plate.volume_mm3 == pytest.approx(600 * 1.3 / 2.0)
+    assert (plate.openness, plate.area_mm2) == (0.5, 300)
+
+
+def test_a_correction_leaves_some_thickness() -> None:
+    thin = calibrated(DRAWN.model_copy(update={"thickness_mm": 0.6}), CALIBRATION, DISTAL_FEMUR)
+    assert thin.thickness_mm == MIN_THICKNESS_MM
+
+
+@pytest.mark.parametrize("plate", [DRAWN.model_copy(update={"thickness_mm": None}), PlateReport(found=False)])
+def test_what_is_not_open_is_not_corrected(plate: PlateReport) -> None:
+    assert calibrated(plate, CALIBRATION, DISTAL_FEMUR) == plate
+
+
+def test_a_plate_without_a_scale_stays_as_it_was_drawn() -> None:
+    assert calibrated(DRAWN, CALIBRATION, PROXIMAL_TIBIA) == DRAWN

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kneeage.core.anatomy import PLATE_SITES, Label
 from kneeage.core.manifest import BundleManifest, ThresholdPolicy
+from kneeage.core.result import PlateReport
 from kneeage.learn.data import SubjectRegions, save_regions
 from kneeage.learn.held_out import held_out_numbers, model_card
 from tests.infer.knees import manifest
@@ -36,7 +37,7 @@ def bundle(**changes: object) -> BundleManifest:
 
 
 def fact(seed: int, age_years: float, slices: int = 3) -> dict[str, Any]:
-    nothing = {"openness": None, "thickness_mm": None}
+    nothing = PlateReport(found=False).model_dump(mode="json")
     return {
         "seed": seed,
         "chronological_age_years": age_years,

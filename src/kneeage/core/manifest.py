@@ -57,9 +57,19 @@ class ThresholdPolicy(_Part):
     calibrated: bool = False
 
 
+class ThicknessScale(_Part):
+    """From the thickness of the drawn plate to that of the plate: ``slope * drawn + offset_mm``."""
+
+    slope: float = Field(gt=0)
+    offset_mm: float
+
+
 class Calibration(_Part):
     """What was fitted after training, on subjects that the networks were not trained on."""
 
+    thickness: dict[str, ThicknessScale] = Field(
+        default_factory=dict, description="by plate; a plate that is not named is reported as it was drawn"
+    )
     temperature: float = Field(1.0, gt=0, description="divides the pooled logits")
     subjects: int = Field(0, ge=0, description="number of subjects it was fitted on")
 

@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from kneeage.core.anatomy import PlateSite
+from kneeage.core.manifest import Calibration
 from kneeage.core.result import PlateReport
 from kneeage.core.volume import Volume
 from kneeage.infer.columns import SiteColumns, site_columns
 from kneeage.infer.region import SiteSeen
 
 # Width of the window that slope and thickness are averaged over: wide enough to smooth the staircase of single
+# A correction never makes a plate thinner than this. Source: ours; half of the thinnest open plates that were measured
+# on 3T knees (0.8 mm at 16 years).
+MIN_THICKNESS_MM = 0.4
 # voxels, narrower than the waves of the femoral plate (about 20 mm). Source: ours.
 WINDOW_MM = 5.0
 
@@ -49,6 +53,25 @@ def measure_plate(labels: Volume, site: PlateSite, seen: SiteSeen) -> PlateRepor
         area_mm2=np.count_nonzero(is_open) * labels.spacing[0] * labels.spacing[2],
         volume_mm3=np.count_nonzero(labels.array == site.open_plate) * voxel_mm3,
     )
+
+
+def calibrated(plate: PlateReport, calibration: Calibration, site: PlateSite) -> PlateReport:
+    """Correct the thickness of a drawn plate, and its volume with it, by what the bundle knows of its own drawing.
+
+    Args:
+        plate: What ``measure_plate`` found.
+        calibration: Of the bundle.
+        site: Which plate.
+
+    Returns:
+        The corrected measurements; the same where there is nothing open, or no correction was fitted.
+    """
+    scale = calibration.thickness.get(site.name)
+    if scale is None or not plate.thickness_mm or plate.volume_mm3 is None:
+        return plate
+    thickness_mm = max(scale.slope * plate.thickness_mm + scale.offset_mm, MIN_THICKNESS_MM)
+    volume_mm3 = plate.volume_mm3 * thickness_mm / plate.thickness_mm
+    return plate.model_copy(update={"thickness_mm": thickness_mm, "volume_mm3": volume_mm3})
 
 
 def _median_thickness(labels: Volume, columns: SiteColumns, is_open: NDArray[np.bool_]) -> float | None:

@@ -15,17 +15,15 @@ import lightning
 import monai
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from kneeage import __version__
 from kneeage.core.anatomy import Label, Plane, Sex
-from kneeage.core.manifest import VIRTUAL_POPULATION, AgeStage, BundleManifest, Calibration, SegmentStage
-from kneeage.decide.prior import training_prior
-from kneeage.infer.age import AGE_INPUTS, age_log_likelihood
+from kneeage.core.manifest import VIRTUAL_POPULATION, AgeStage, BundleManifest, SegmentStage
+from kneeage.infer.age import AGE_INPUTS
 from kneeage.infer.engine import Engine
 from kneeage.io.bundle import write_bundle
 from kneeage.learn.age_model import train_age_model
+from kneeage.learn.calibrate import fit_calibration
 from kneeage.learn.data import load_regions, region_files
 from kneeage.learn.export import export_age_model, export_segmenter
 from kneeage.learn.held_out import held_out_numbers, model_card
@@ -40,7 +38,6 @@ BUNDLE_NAME, BUNDLE_VERSION = "virtual-knee", "0.1.0"
 _SEGMENTER_FILE, _AGE_FILE = "segmenter.onnx", "age.onnx"
 # First seed of each cohort, far enough apart never to meet.
 _TRAINING_SEED, _VALIDATION_SEED, _TEST_SEED = 1_000_000, 2_000_000, 3_000_000
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,8 @@ def make_virtual_bundle(folder: Path, work: Path, settings: VirtualBundleSetting
     age = _exported(work / _AGE_FILE, lambda: export_age_model(_train_age_model(work, settings)))
     manifest = _manifest(work, settings)
     network = Engine(age, name=_AGE_FILE, inputs=AGE_INPUTS, threads=settings.workers)
-    manifest = _calibrated(manifest, network, work / "validation" / "regions")
+    calibration = fit_calibration(manifest, network, work / "validation" / "regions", read_facts(work / "validation"))
+    manifest = manifest.model_copy(update={"calibration": calibration})
     numbers = held_out_numbers(manifest, network, work / "test" / "regions", read_facts(work / "test"))
     manifest = manifest.model_copy(update={"held_out": numbers})
     write_bundle(folder, manifest, {_SEGMENTER_FILE: segmenter, _AGE_FILE: age}, model_card(manifest))
@@ -194,31 +192,3 @@ def _training_shares(regions: Path, edges_years: list[float]) -> list[float]:
     ages = [load_regions(path).age_years for path in region_files(regions)]
     counts = np.histogram(ages, edges_years)[0] + 1
     return [float(share) for share in counts / counts.sum()]
-
-
-def _calibrated(manifest: BundleManifest, network: Engine, regions: Path) -> BundleManifest:
-    """Fit the temperature on the validation subjects, whom the age model was chosen on but not trained on.
-
-    Source: Guo et al. 2017, arXiv:1706.04599, section 4.2 (temperature scaling).
-    """
-    subjects = [load_regions(path) for path in region_files(regions)]
-    log_posteriors = np.stack([_log_posterior(network, manifest, s.regions, s.sex) for s in subjects])
-    edges = manifest.age_edges_years
-    bins = np.clip(np.searchsorted(edges, [s.age_years for s in subjects], side="right") - 1, 0, len(edges) - 2)
-
-    def loss(log_temperature: float) -> float:
-        """Mean negative log-likelihood of the true bins."""
-        scaled = log_posteriors / np.exp(log_temperature)
-        scaled = scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True)
-        return -float(scaled[np.arange(len(bins)), bins].mean())
-
-    best = minimize_scalar(loss, bounds=(np.log(0.3), np.log(3.0)), method="bounded")
-    calibration = Calibration(temperature=float(np.exp(best.x)), subjects=len(subjects))
-    return manifest.model_copy(update={"calibration": calibration})
-
-
-def _log_posterior(network: Engine, manifest: BundleManifest, regions: NDArray[np.floating], sex: int) -> FloatArray:
-    """Log-posterior of one subject under the training ages, shape (bins,)."""
-    known = Sex.MALE if sex else Sex.FEMALE
-    likelihood = age_log_likelihood(network, regions.astype(np.float32), known, manifest)
-    return np.asarray(likelihood + np.log(training_prior(manifest).masses))

@@ -1,0 +1,106 @@
+"""What is fitted after training, on the validation subjects: a temperature, and a scale for each plate's thickness.
+
+These subjects also chose the checkpoints; they were never trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from kneeage.core.anatomy import PLATE_SITES, PlateSite, Sex
+from kneeage.core.manifest import BundleManifest, Calibration, ThicknessScale
+from kneeage.decide.prior import training_prior
+from kneeage.infer.age import age_log_likelihood
+from kneeage.infer.engine import Network
+from kneeage.learn.data import SubjectRegions, load_regions, region_files
+
+FloatArray = NDArray[np.float64]
+# Temperatures tried: beyond these the network itself is at fault.
+_TEMPERATURES = (0.3, 3.0)
+# Fewer open plates than this fix no line.
+_MIN_PLATES = 10
+
+
+def fit_calibration(
+    manifest: BundleManifest, network: Network, regions: Path, facts: Sequence[dict[str, Any]]
+) -> Calibration:
+    """Fit the temperature and the thickness scales.
+
+    Args:
+        manifest: The bundle's manifest, not calibrated yet.
+        network: Its age network.
+        regions: Folder with the validation subjects' regions.
+        facts: Their facts (see ``kneeage.learn.virtual_regions``).
+
+    Returns:
+        The calibration, with the number of subjects that the temperature was fitted on.
+
+    Raises:
+        InputRefusedError: The folder holds no regions.
+    """
+    subjects = [load_regions(path) for path in region_files(regions)]
+    log_posteriors = np.stack([_log_posterior(network, manifest, subject) for subject in subjects])
+    bins = _bins([subject.age_years for subject in subjects], manifest.age_edges_years)
+    return Calibration(
+        temperature=fit_temperature(log_posteriors, bins), subjects=len(subjects), thickness=fit_thickness(facts)
+    )
+
+
+def fit_temperature(log_posteriors: FloatArray, bins: NDArray[np.intp]) -> float:
+    """Find the temperature under which the true bins are most likely.
+
+    Args:
+        log_posteriors: Log-probabilities, shape (subjects, bins).
+        bins: True bin of each subject, shape (subjects,).
+
+    Returns:
+        The temperature. Source: Guo et al. 2017, arXiv:1706.04599, section 4.2 (temperature scaling).
+    """
+
+    def loss(log_temperature: float) -> float:
+        """Mean negative log-likelihood of the true bins."""
+        scaled = log_posteriors / np.exp(log_temperature)
+        scaled = scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True)
+        return -float(scaled[np.arange(len(bins)), bins].mean())
+
+    low, high = np.log(_TEMPERATURES)
+    return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
+
+
+def fit_thickness(facts: Sequence[dict[str, Any]]) -> dict[str, ThicknessScale]:
+    """Fit a line from drawn to true thickness for each plate that was open often enough.
+
+    Args:
+        facts: Truth beside measurement of each subject (see ``kneeage.learn.virtual_regions``).
+    """
+    fits = {site.name: _thickness_line(facts, site) for site in PLATE_SITES}
+    return {name: scale for name, scale in fits.items() if scale is not None}
+
+
+def _thickness_line(facts: Sequence[dict[str, Any]], site: PlateSite) -> ThicknessScale | None:
+    """Fit one line by least squares; None where too few plates are open."""
+    plates = [fact["plates"][site.name] for fact in facts]
+    pairs = [(p["found"]["thickness_mm"], p["true"]["thickness_mm"]) for p in plates]
+    both = np.array([pair for pair in pairs if None not in pair], dtype=np.float64)
+    if len(both) < _MIN_PLATES:
+        return None
+    slope, offset = np.polyfit(both[:, 0], both[:, 1], 1)
+    return ThicknessScale(slope=float(slope), offset_mm=float(offset)) if slope > 0 else None
+
+
+def _bins(ages_years: Sequence[float], edges_years: Sequence[float]) -> NDArray[np.intp]:
+    """Index of the bin that holds each age; ages outside count to the outer bins."""
+    return np.clip(np.searchsorted(edges_years, ages_years, side="right") - 1, 0, len(edges_years) - 2)
+
+
+def _log_posterior(network: Network, manifest: BundleManifest, subject: SubjectRegions) -> FloatArray:
+    """Log-posterior of one subject under the training ages, shape (bins,)."""
+    sex = Sex.MALE if subject.sex else Sex.FEMALE
+    likelihood = age_log_likelihood(network, subject.regions.astype(np.float32), sex, manifest)
+    return np.asarray(likelihood + np.log(training_prior(manifest).masses))
