@@ -65,7 +65,11 @@ class VirtualBundleSettings:
             fit=FitSettings(batch_size=12, learning_rate=5e-3, max_steps=2166, steps_per_epoch=200, workers=1)
         )
     )
-    age_model: AgeModelSettings = field(default_factory=AgeModelSettings)
+    age_model: AgeModelSettings = field(
+        default_factory=lambda: AgeModelSettings(
+            fit=FitSettings(batch_size=16, learning_rate=1e-3, max_steps=2338, steps_per_epoch=100)
+        )
+    )
     workers: int = 2
 
 
