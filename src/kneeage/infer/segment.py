@@ -21,7 +21,7 @@ from kneeage.prepare.recipe import Prepared
 
 SEGMENT_INPUTS = ("image",)
 # Slices per run of the network: enough to fill the cores, few enough to keep its feature maps small.
-BATCH_SLICES = 4
+BATCH_SLICES = 2
 # Class probabilities are kept as whole 255ths until they are carried to the source grid: a quarter of the memory,
 # and no label moves by more than 1/255 of the way between two voxels.
 _SCALE = 255
@@ -105,8 +105,8 @@ def label_slices(stage: SegmentStage, network: Network, image: Volume, progress:
     probabilities = _empty_slices(image, len(values), np.uint8)
     probabilities[:, values == Label.BACKGROUND] = _SCALE
     plates = _empty_slices(image, 2, np.float32)
-    rows, columns = body_box(image)
     for batch in _batches(image.shape[2]):
+        rows, columns = body_box(to_slices(image.array[..., batch])[:, 0], image.spacing)
         stack = np.asarray(to_slices(image.array[:, columns, rows, batch]), np.float32)
         soft = _class_probabilities(stage, network, stack)
         raw[batch, 0, rows, columns] = values[_winners(soft)]
