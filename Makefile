@@ -5,6 +5,9 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-slow lint format bench schema system-packages clean distclean
 
+# Tests and benchmarks may import ONNX Runtime before kneeage, which sets the same.
+export ORT_DISABLE_TELEMETRY := 1
+
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin

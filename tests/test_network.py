@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pytest_socket import SocketConnectBlockedError
@@ -56,3 +58,13 @@ def test_a_program_cannot_send_beyond_this_machine() -> None:
 
 def test_a_program_can_connect_to_this_machine(door: socket.socket) -> None:
     assert _run(f"import socket; socket.create_connection({door.getsockname()!r})").returncode == 0
+
+
+def test_the_runtime_is_told_to_send_nothing(tmp_path: Path) -> None:
+    """ONNX Runtime would otherwise leave a device identifier in the home folder and send events."""
+    code = "import kneeage.infer.engine, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    environment = os.environ | {"HOME": str(tmp_path), "ORT_DISABLE_TELEMETRY": "0"}
+    environment.pop("XDG_CACHE_HOME", None)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
+    assert not list(tmp_path.iterdir())

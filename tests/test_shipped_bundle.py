@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -170,6 +173,25 @@ def test_one_slice_is_labelled_on_its_own_grid(tmp_path: Path) -> None:
     truth = subject.labels.array[0, :, :, middle]
     for site in (DISTAL_FEMUR, PROXIMAL_TIBIA):
         assert dice(np.isin(truth, site.bone), np.isin(labels[:, :, 0], site.bone)) > 0.9
+
+
+def test_no_command_writes_outside_its_output(tmp_path: Path) -> None:
+    places = {name: tmp_path / name for name in ("home", "temporary", "here")}
+    for place in places.values():
+        place.mkdir()
+    environment = os.environ | {
+        "HOME": str(places["home"]),
+        "TMPDIR": str(places["temporary"]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        environment.pop(name, None)
+    for arguments in (("demo", "-o", "demo"), ("inspect", "demo/dicom"), ("segment", "demo/dicom", "-o", "l.nii.gz")):
+        command = [str(Path(sys.executable).with_name("kneeage")), *arguments]
+        subprocess.run(command, cwd=places["here"], env=environment, check=True, capture_output=True, timeout=120)
+    assert sorted(path.name for path in places["here"].iterdir()) == ["demo", "l.nii.gz"]
+    assert not list(places["home"].iterdir())
+    assert not list(places["temporary"].iterdir())
 
 
 @pytest.fixture(scope="module")

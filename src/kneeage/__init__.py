@@ -5,11 +5,16 @@ The public names are loaded when they are first used, so that ``import kneeage``
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0.dev0"
 __all__ = ["__version__", "estimate", "load_volume", "segment"]
+
+# ONNX Runtime reads this once, when it is imported: without it, builds of 2026 send usage events to their maker and
+# keep a device identifier and a cache in the home folder. Source: microsoft/onnxruntime, pull request 27379.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from kneeage.io.read import load as load_volume

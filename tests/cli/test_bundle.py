@@ -43,7 +43,8 @@ def test_show_says_what_a_bundle_is_for(run: Run, folder: Path) -> None:
         "virtual",
         "demonstration only",
         "8 to 26 years, in 2 bins",
-        "held out: mae_years",
+        "held-out subjects",
+        "mae_years",
         "1.25",
     ):
         assert needed in done.stdout

@@ -36,7 +36,8 @@ def show_bundle(folder: Folder = None, as_json: AsJson = False) -> None:
     if as_json:
         give(bundle.manifest.model_dump_json(indent=2))
     else:
-        show(_table(bundle))
+        show(_table(_facts(bundle)))
+        show(_table({name: f"{value:g}" for name, value in bundle.manifest.held_out.items()}, "held-out subjects"))
 
 
 @app.command("verify")
@@ -83,14 +84,14 @@ def _virtual_bundle_maker() -> Callable[[Path, Path], BundleManifest]:
     return make_virtual_bundle
 
 
-def _table(bundle: Bundle) -> Table:
-    """Put what a reader must know about a bundle into a table."""
+def _table(rows: dict[str, str], title: str | None = None) -> Table:
+    """Put labels and values into a table."""
     from rich.table import Table
 
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=title, title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for label, value in _facts(bundle).items():
+    for label, value in rows.items():
         table.add_row(label, value)
     return table
 
@@ -99,7 +100,7 @@ def _facts(bundle: Bundle) -> dict[str, str]:
     """Give what a reader must know about a bundle."""
     manifest = bundle.manifest
     low, high = manifest.age_range_years
-    facts = {
+    return {
         "name": f"{manifest.name} {manifest.version}",
         "population": manifest.population,
         "use": "demonstration only, not for forensic use" if manifest.is_virtual else "see MODEL_CARD.md",
@@ -111,4 +112,3 @@ def _facts(bundle: Bundle) -> dict[str, str]:
         "folder": str(bundle.folder),
         "sha256": bundle.sha256,
     }
-    return facts | {f"held out: {name}": f"{value:g}" for name, value in manifest.held_out.items()}

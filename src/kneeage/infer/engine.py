@@ -15,6 +15,8 @@ from kneeage.core.errors import BundleError
 
 FloatArray32 = NDArray[np.float32]
 RUNTIME_VERSION: str = onnxruntime.__version__
+# On Windows the events go through the system's tracing, which the variable set in kneeage/__init__.py does not reach.
+onnxruntime.disable_telemetry_events()
 _ERRORS_ONLY = 3
 # The runtime's own exceptions derive from Exception one by one and share no base class.
 _RUNTIME_ERRORS = (
