@@ -68,3 +68,11 @@ def test_a_refusal_ends_with_3(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(read, "survey", refuse)
     assert run("inspect", "folder").exit_code == 3
+
+
+def test_a_folder_without_any_series_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing")
+    done = run("inspect", tmp_path)
+    assert done.exit_code == 3
+    assert "no DICOM or NIfTI series among 1 files" in done.stderr
+    assert not done.stdout

@@ -7,7 +7,7 @@ import pytest
 
 from kneeage.core.manifest import Calibration
 from kneeage.decide.prior import fit_prior, uniform_prior
-from kneeage.decide.statement import FIRST_BIN_WARNING, LAST_BIN_WARNING, AgeStatement, state_age
+from kneeage.decide.statement import FIRST_BIN_WARNING, LAST_BIN_WARNING, PRIOR_WARNING, AgeStatement, state_age
 from tests.infer.knees import manifest
 
 MANIFEST = manifest()
@@ -43,6 +43,11 @@ def test_the_oldest_age_is_warned_about() -> None:
 
 def test_the_youngest_age_is_warned_about() -> None:
     assert stated(around(8)).warnings == (FIRST_BIN_WARNING,)
+
+
+def test_a_prior_that_contradicts_the_image_is_warned_about() -> None:
+    assert PRIOR_WARNING in stated(around(22), low=8, high=14).warnings
+    assert PRIOR_WARNING not in stated(around(13), low=8, high=14).warnings
 
 
 def test_a_cut_prior_is_warned_about() -> None:

@@ -172,6 +172,8 @@ def test_other_series_can_be_chosen_beside_a_truncated_file(coronal: Path) -> No
     path = coronal / "1.2.3-012.dcm"
     path.write_bytes(path.read_bytes()[:300])
     assert "left out: '1.2.3-012.dcm'" in load(coronal, series="1.2.4").notes[0]
+    with pytest.raises(UndecodableError, match=r"1\.2\.3-012\.dcm.* or choose a series with --series: 1\.2\."):
+        load(coronal)
 
 
 @pytest.mark.parametrize("lost", [1, 50])

@@ -29,6 +29,13 @@ def test_one_site_alone_is_shown(labels: Volume) -> None:
     assert chosen_slices(femur) == [3, 6, 8]
 
 
+def test_an_open_plate_is_never_hidden_between_the_slices(labels: Volume) -> None:
+    closed = np.where(np.isin(labels.array[0], (1, 2)), Label.DISTAL_FEMUR_EPIPHYSIS, labels.array[0])
+    rows, columns = np.nonzero(closed[:, :, 7] == Label.DISTAL_FEMUR_EPIPHYSIS)
+    closed[rows[:4], columns[:4], 7] = Label.DISTAL_FEMUR_PHYSIS
+    assert chosen_slices(closed) == [3, 7, 8]
+
+
 @pytest.mark.parametrize("codes", ORIENTATIONS)
 def test_every_orientation_gives_the_same_picture(image: Volume, labels: Volume, codes: str) -> None:
     expected = panels(image, labels, Plane.CORONAL)[1]

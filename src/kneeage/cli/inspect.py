@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kneeage.cli.options import AsJson, Source
 from kneeage.cli.speak import answering, give, show, tell, working
+from kneeage.core.errors import InputRefusedError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,6 +23,8 @@ def inspect(path: Source, as_json: AsJson = False) -> None:
 
     with working("Reading"):
         found = survey(path)
+    if not found.candidates and not found.unreadable:
+        raise InputRefusedError(f"no DICOM or NIfTI series among {found.foreign} files; give the folder of the study")
     if as_json:
         give(_json(found.candidates))
     else:

@@ -13,6 +13,12 @@ from kneeage.decide.posterior import AgeDistribution, FloatArray, posterior
 from kneeage.decide.prior import FittedPrior, training_prior
 
 LAST_BIN_WARNING = "the most probable age is the oldest that is considered; the subject may be older"
+PRIOR_WARNING = (
+    "the prior leaves out nearly all ages that the image supports: the age shown follows from the prior, "
+    "not from the image"
+)
+# A prior that keeps less than this of the posterior under the training ages contradicts the image. Source: ours.
+MIN_SUPPORT = 0.05
 FIRST_BIN_WARNING = "the interval reaches the youngest age that is considered; the subject may be younger"
 
 
@@ -74,8 +80,14 @@ def state_age(
             Evidence(log_likelihood, shown, trained, image_is_virtual), manifest, thresholds_years
         ),
         prior=PriorReport(name=prior.name, low_years=prior.edges_years[0], high_years=prior.edges_years[-1]),
-        warnings=(*prior.warnings, *_edge_warnings(shown, interval)),
+        warnings=(*prior.warnings, *_support_warnings(trained, prior), *_edge_warnings(shown, interval)),
     )
+
+
+def _support_warnings(trained: AgeDistribution, prior: FittedPrior) -> list[str]:
+    """Say when the prior and the image contradict each other."""
+    support = trained.below(prior.edges_years[-1]) - trained.below(prior.edges_years[0])
+    return [PRIOR_WARNING] if support < MIN_SUPPORT else []
 
 
 def _edge_warnings(shown: AgeDistribution, interval: Interval) -> list[str]:

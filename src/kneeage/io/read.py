@@ -264,13 +264,20 @@ def _left_out(findings: _Findings, entry: _Entry) -> list[InputRefusedError]:
 def _require_something(findings: _Findings) -> None:
     """Refuse a source with damaged files, or without any image."""
     if findings.unreadable:
-        raise findings.unreadable[0]
+        raise _with_a_way_on(findings.unreadable[0], findings)
     if not findings.entries and findings.foreign:
         raise InputRefusedError(
             f"none of the {findings.foreign} files is a DICOM image or a NIfTI file; give the folder of the MR series"
         )
     if not findings.entries:
         raise InputRefusedError("there is no file in it; give a DICOM file, folder, DICOMDIR, zip or NIfTI file")
+
+
+def _with_a_way_on(error: InputRefusedError, findings: _Findings) -> InputRefusedError:
+    """Add to an error that a series can be chosen in spite of it, where there is one."""
+    if not findings.entries:
+        return error
+    return type(error)(f"{error}, or choose a series with --series: {findings.entries[0].candidate.key}")
 
 
 def _require_one_subject(findings: _Findings) -> None:

@@ -103,6 +103,8 @@ def panels(image: Volume, labels: Volume, plane: Plane, count: int = SLICES_SHOW
 def chosen_slices(labels: ByteArray, count: int = SLICES_SHOWN) -> list[int]:
     """Choose slices evenly over those that show both sites (else either site, else all).
 
+    Where an open plate was drawn and none of these shows it, the one that shows most of it takes the nearest's place.
+
     Args:
         labels: Label values, shape (I, J, K).
         count: How many slices at most.
@@ -114,7 +116,13 @@ def chosen_slices(labels: ByteArray, count: int = SLICES_SHOWN) -> list[int]:
     both, either = np.flatnonzero(widths.min(axis=0)), np.flatnonzero(widths.max(axis=0))
     candidates = next((found for found in (both, either) if found.size), np.arange(labels.shape[2]))
     places = (np.arange(count) + 0.5) / count * candidates.size
-    return [int(k) for k in np.unique(candidates[places.astype(int)])]
+    chosen = candidates[places.astype(int)]
+    for site in PLATE_SITES:
+        drawn = np.count_nonzero(labels == site.open_plate, axis=(0, 1))
+        most = candidates[int(drawn[candidates].argmax())]
+        if drawn[most] and not drawn[chosen].any():
+            chosen[np.abs(chosen - most).argmin()] = most
+    return [int(k) for k in np.unique(chosen)]
 
 
 def _looked_at(image: Volume, labels: Volume, plane: Plane) -> _View:
