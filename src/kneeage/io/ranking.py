@@ -14,7 +14,7 @@ from kneeage.core.errors import InputRefusedError
 from kneeage.io.series import Candidate, SeriesHeader
 
 # Points. Their order is what counts: the body part and the weighting over the plane, the plane over the rest.
-# Source: PAPER.md's protocol is coronal T1; sagittal series show the same plates. The values are our own choice.
+# Source: ours. Knee age studies read T1 series, coronal ones most; sagittal series show the same plates.
 KNEE_POINTS = 4.0
 T1_POINTS = 4.0
 CORONAL_POINTS = 3.0
