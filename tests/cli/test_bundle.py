@@ -1,15 +1,17 @@
-"""``kneeage bundle show`` and ``verify``."""
+"""``kneeage bundle show``, ``verify`` and ``make``."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from kneeage.core.anatomy import Plane, Sex
 from kneeage.core.manifest import AgeStage, BundleManifest, SegmentStage
-from kneeage.io.bundle import write_bundle
+from kneeage.io.bundle import load_bundle, write_bundle
+from kneeage.learn import virtual_bundle
 from tests.cli.conftest import Run
 
 
@@ -66,3 +68,32 @@ def test_an_altered_bundle_is_a_loud_failure(run: Run, folder: Path, command: st
     done = run("bundle", command, folder)
     assert (done.exit_code, done.stdout) == (1, "")
     assert "age.onnx" in done.stderr
+
+
+def test_make_tells_what_was_made_and_its_numbers(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, Path]] = []
+
+    def make(output: Path, work: Path) -> BundleManifest:
+        asked.append((output, work))
+        return load_bundle(folder).manifest
+
+    monkeypatch.setattr(virtual_bundle, "make_virtual_bundle", make)
+    done = run("bundle", "make", "-o", tmp_path / "new", "--work", tmp_path / "work")
+    assert asked == [(tmp_path / "new", tmp_path / "work")]
+    assert done.stdout == "mae_years\t1.25\n"
+    assert "Made toy 1.2" in done.stderr
+
+
+def test_make_never_replaces_what_is_there(run: Run, folder: Path) -> None:
+    assert run("bundle", "make", "-o", folder).exit_code == 1
+
+
+def test_make_without_the_training_extra_says_how_to_get_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "kneeage.learn.virtual_bundle", None)
+    done = run("bundle", "make", "-o", tmp_path / "new")
+    assert done.exit_code == 2
+    assert "pip install 'kneeage[train]'" in done.stderr

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from kneeage.core.anatomy import Label, Plane, Sex
 from kneeage.core.manifest import AgeStage, BundleManifest, SegmentStage
 from kneeage.core.volume import Volume
+from kneeage.infer.segment import OPEN_PLATES, SCARS
 
 SPACING_MM = (1.0, 1.0, 4.0)
 SHAPE = (64, 96, 9)
@@ -48,6 +49,12 @@ def without(labels: Volume, *values: int) -> Volume:
 def as_image(labels: Volume) -> Volume:
     """Grey values equal to the labels."""
     return labels.with_array(labels.array.astype(np.float32))
+
+
+def plate_probability_of(labels: Volume) -> Volume:
+    """Turn labels, shape (1, I, J, K), into certain probabilities of open plate and scar, shape (2, I, J, K)."""
+    marks = [np.isin(labels.array[0], group) for group in (OPEN_PLATES, SCARS)]
+    return labels.with_array(np.stack(marks).astype(np.float32))
 
 
 def segment_model(values: list[int] | None = None) -> bytes:

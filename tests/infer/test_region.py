@@ -9,8 +9,7 @@ from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Label
 from kneeage.core.errors import GeometryError
 from kneeage.core.manifest import AgeStage
 from kneeage.infer.region import SiteSeen, SitesSeen, age_regions, chosen_slices, find_sites
-from kneeage.infer.segment import plate_probability_of
-from tests.infer.knees import BONE_COLUMNS, as_image, block_knee, edited, without
+from tests.infer.knees import BONE_COLUMNS, as_image, block_knee, edited, plate_probability_of, without
 
 STAGE = AgeStage(file="age.onnx", region_shape=(40, 40), max_slices=4, min_slices=3)
 

@@ -14,9 +14,9 @@ from kneeage.core.errors import BundleError
 from kneeage.core.manifest import SegmentStage
 from kneeage.core.volume import Volume
 from kneeage.infer.engine import Engine
-from kneeage.infer.segment import BATCH_SLICES, label_slices, plate_probability_of, segment
+from kneeage.infer.segment import BATCH_SLICES, label_slices, segment
 from kneeage.prepare.recipe import DEFAULT, OrientStep, Recipe, ResampleStep, prepare
-from tests.infer.knees import ALL_LABELS, as_image, block_knee, edited, segment_model
+from tests.infer.knees import ALL_LABELS, as_image, block_knee, edited, plate_probability_of, segment_model
 
 STAGE = SegmentStage(file="segment.onnx", label_values=ALL_LABELS, size_multiple=32)
 AS_IT_IS = Recipe(name="as it is", steps=(OrientStep(),))

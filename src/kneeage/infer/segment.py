@@ -119,12 +119,6 @@ def label_slices(stage: SegmentStage, network: Network, image: Volume, progress:
     return SliceLabels(labels, image.with_array(from_slices(plates)), probabilities)
 
 
-def plate_probability_of(labels: Volume) -> Volume:
-    """Turn labels, shape (1, I, J, K), into certain probabilities of open plate and scar, shape (2, I, J, K)."""
-    marks = [np.isin(labels.array[0], group) for group in (OPEN_PLATES, SCARS)]
-    return labels.with_array(np.stack(marks).astype(np.float32))
-
-
 def _empty_slices(image: Volume, channels: int, dtype: type[np.generic]) -> NDArray[Any]:
     """Make room for all slices of an image's grid, shape (S, channels, J, I)."""
     columns, rows, slices = image.shape

@@ -83,7 +83,6 @@ INCEPTION_TABLE = {
     "5a": InceptionWidths(256, 160, 320, 32, 128, 128),
     "5b": InceptionWidths(384, 192, 384, 48, 128, 128),
 }
-AUXILIARY_WEIGHT = 0.3  # Source: as above, section 5: "the losses of the auxiliary classifiers were weighted by 0.3"
 
 
 def scaled(channels: int, width: float) -> int:

@@ -22,6 +22,7 @@ from kneeage.core.manifest import VIRTUAL_POPULATION, AgeStage, BundleManifest, 
 from kneeage.infer.age import AGE_INPUTS
 from kneeage.infer.engine import Engine
 from kneeage.io.bundle import write_bundle
+from kneeage.io.output import whole_file
 from kneeage.learn.age_model import train_age_model
 from kneeage.learn.calibrate import fit_calibration
 from kneeage.learn.data import load_regions, region_files
@@ -107,7 +108,7 @@ def _train_segmenter(work: Path, settings: VirtualBundleSettings) -> Path:
     """Paint the pools that are missing and train the segmenter on them."""
     pools = {"pool_train": (settings.pool_subjects, 1), "pool_validation": (settings.pool_validation_subjects, 777)}
     for name, (subjects, seed) in pools.items():
-        if not (work / name / "red_marrow.npy").exists():
+        if not (work / name).exists():
             paint_pool(work / name, PoolSettings(subjects=subjects, seed=seed), settings.workers)
     training, validation = (SlicePool(work / name) for name in pools)
     return train_segmenter(training, validation, settings.segmenter, work / "segmenter")
@@ -135,8 +136,9 @@ def _train_age_model(work: Path, settings: VirtualBundleSettings) -> Path:
 def _exported(path: Path, export: Callable[[], bytes]) -> bytes:
     """Read an exported network, exporting it first if it is not there."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(export())
+        exported = export()
+        with whole_file(path) as temporary:
+            temporary.write_bytes(exported)
     return path.read_bytes()
 
 

@@ -25,6 +25,7 @@ from kneeage.infer.engine import Engine
 from kneeage.infer.morphometry import measure_plate
 from kneeage.infer.region import SitesSeen, age_regions, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
+from kneeage.io.output import whole_file
 from kneeage.learn.data import SubjectRegions, save_regions
 from kneeage.phantom.cohort import HOSPITAL_A, HOSPITAL_B, Hospital, VirtualSubject, virtual_subject
 from kneeage.prepare.recipe import DEFAULT, prepare
@@ -89,9 +90,8 @@ def _make_subject(seed: int, folder: Path, job: RegionJob) -> None:
         sex = int(subject.sex is Sex.MALE)
         save_regions(folder / "regions" / f"{seed}.npz", SubjectRegions(regions, sex, subject.chronological_age_years))
         facts["slices"] = len(regions)
-    path = _facts_file(folder, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    with whole_file(_facts_file(folder, seed)) as temporary:
+        temporary.write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 
 def _subject(seed: int, *, whole_series: bool) -> VirtualSubject:

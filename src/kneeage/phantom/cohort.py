@@ -134,6 +134,7 @@ def write_virtual_dicom(folder: Path, seed: int) -> VirtualSubject:
     Raises:
         OutputError: The folder cannot be written.
     """
+    # Making subjects needs numpy and scipy alone; only writing them needs the DICOM libraries.
     from kneeage.core.manifest import VIRTUAL_IMAGE_MARK
     from kneeage.io.write import DicomHeader, write_dicom_series
 

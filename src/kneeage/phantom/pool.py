@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kneeage.core.anatomy import Sex
 from kneeage.core.volume import Volume
+from kneeage.io.output import whole_folder
 from kneeage.phantom.anatomy import Anatomy, Knee
 from kneeage.phantom.bones import Field
 from kneeage.phantom.growth import draw_latents
@@ -78,16 +79,19 @@ def paint_pool(folder: Path, settings: PoolSettings, workers: int) -> None:
     """Paint a pool and write it to ``folder`` as memory-mappable arrays.
 
     Args:
-        folder: New folder.
+        folder: New folder; it appears whole or not at all.
         settings: What the pool holds.
         workers: Number of processes.
+
+    Raises:
+        OutputError: The folder holds something, or cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     seeds = np.random.SeedSequence(settings.seed).spawn(settings.subjects)
     with ProcessPoolExecutor(workers) as executor:
         subjects = list(executor.map(_paint_subject, seeds, [settings] * len(seeds), chunksize=8))
-    for position, name in enumerate(_MAPS):
-        np.save(folder / f"{name}.npy", np.concatenate([subject[position] for subject in subjects]))
+    with whole_folder(folder) as whole:
+        for position, name in enumerate(_MAPS):
+            np.save(whole / f"{name}.npy", np.concatenate([subject[position] for subject in subjects]))
 
 
 def _paint_subject(seed: np.random.SeedSequence, settings: PoolSettings) -> tuple[NDArray[np.generic], ...]:
