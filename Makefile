@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format bench schema system-packages clean distclean
+.PHONY: help demo test test-slow lint format bench bench-phantom schema system-packages clean distclean
 
 # Tests and benchmarks may import ONNX Runtime before kneeage, which sets the same.
 export ORT_DISABLE_TELEMETRY := 1
@@ -41,10 +41,13 @@ format: $(DEVELOPMENT) ## mend what ruff can mend
 bench: $(DEVELOPMENT) ## measure serving; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.bench_serving
 
+bench-phantom: $(DEVELOPMENT) ## measure the virtual cohort; writes benchmarks/results/
+	$(BIN)/python -m benchmarks.bench_phantom
+
 schema: $(DEVELOPMENT) ## generate docs/result.schema.json from the code
 	$(BIN)/python tools/write_schema.py
 
-# The only system package is a DICOM validator; tests that need it are skipped with a reason where it is absent.
+# The only system packages are DICOM tools to compare with; tests that need them are skipped with a reason where absent.
 system-packages:
 	@tools/install_system_packages
 
@@ -55,9 +58,9 @@ $(SERVING): pyproject.toml
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml
-	@echo "Installing kneeage with its training and development extras into $(VENV) (only the first time)"
+	@echo "Installing kneeage with its training, cluster and development extras into $(VENV) (only the first time)"
 	@[[ -x $(BIN)/python ]] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[train,cluster,dev]'
 	@touch $(SERVING) $@
 
 clean: ## remove what was built; the virtual environment stays

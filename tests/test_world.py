@@ -17,11 +17,12 @@ from kneeage.io.nifti import write_image
 from kneeage.io.read import list_candidates, load
 from kneeage.io.series import LoadedSeries
 from kneeage.io.write import DicomHeader, write_dicom_series
-from kneeage.phantom.cohort import HOSPITAL_A, virtual_subject
+from kneeage.phantom.cohort import HOSPITAL_A, Imaging, virtual_subject
+from kneeage.phantom.protocol import Layout
 from kneeage.prepare.plane import plane_of
 from kneeage.prepare.recipe import OrientStep, Recipe, ResampleStep, prepare
 
-COARSE = replace(HOSPITAL_A, pixels=48, slices=(9, 9), spacing=(8.0, 8.0))
+COARSE = replace(HOSPITAL_A, coronal=Layout((150, 165), (48,), (9, 9), (8.0, 8.0), (0.9, 0.9)))
 PLATES = (Label.DISTAL_FEMUR_PHYSIS, Label.PROXIMAL_TIBIA_PHYSIS)
 GEOMETRY = Recipe(name="geometry", steps=(OrientStep(), ResampleStep(spacing_mm=2.0)))
 ORIENTATIONS = ["".join(codes) for axes in permutations(("LR", "PA", "IS")) for codes in product(*axes)]
@@ -33,8 +34,9 @@ TOLERANCE_MM = 0.01
 @cache
 def knee(side: Side) -> Volume:
     """Labels of a virtual child's knee, whose plates are open."""
+    one_plane = Imaging(planes_per_slice=1)
     subject = virtual_subject(
-        5, chronological_age_years=11, sex=Sex.MALE, side=side, hospital=COARSE, planes_per_slice=1
+        5, chronological_age_years=11, sex=Sex.MALE, side=side, hospital=COARSE, imaging=one_plane
     )
     return subject.labels
 

@@ -9,7 +9,7 @@ import pytest
 
 from kneeage.core.anatomy import Sex
 from kneeage.core.result import Outcome
-from kneeage.phantom import cohort
+from kneeage.phantom import write
 from tests.cli.conftest import Pipeline, Run
 
 
@@ -17,12 +17,12 @@ from tests.cli.conftest import Pipeline, Run
 def virtual(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int]]:
     made: list[tuple[Path, int]] = []
 
-    def write(folder: Path, seed: int) -> SimpleNamespace:
+    def make(folder: Path, seed: int) -> SimpleNamespace:
         made.append((folder, seed))
         folder.mkdir(parents=True)
         return SimpleNamespace(sex=Sex.FEMALE, chronological_age_years=15.27)
 
-    monkeypatch.setattr(cohort, "write_virtual_dicom", write)
+    monkeypatch.setattr(write, "write_virtual_dicom", make)
     return made
 
 

@@ -29,6 +29,7 @@ def test_exit_codes_are_the_contract() -> None:
         (errors.AmbiguousSeriesError, 3, ValueError),
         (errors.BundleError, 1, RuntimeError),
         (errors.OutputError, 1, OSError),
+        (errors.WorkerError, 1, RuntimeError),
     ],
 )
 def test_error_has_its_exit_code(error: type[errors.KneeAgeError], exit_code: int, builtin: type[Exception]) -> None:

@@ -7,7 +7,7 @@ import torch
 from kneeage.learn.augment import augment_regions, augment_slices, drop_channels, random_intensity
 from kneeage.learn.settings import AugmentSettings
 
-STILL = AugmentSettings(flip=0, warp=0, gain=0, offset=0, gamma=0, noise=0)
+STILL = AugmentSettings(flip=0, warp=0, gain=0, offset=0, gamma=0, noise=0, saturate=0)
 
 
 def test_no_augmentation_changes_nothing() -> None:
@@ -41,8 +41,18 @@ def test_intensity_stays_finite_on_a_constant_image() -> None:
 
 def test_intensity_keeps_the_order_of_grey_values() -> None:
     image = torch.randn(4, 1, 8, 8)
-    changed = random_intensity(image, AugmentSettings(noise=0))
+    changed = random_intensity(image, AugmentSettings(noise=0, saturate=0))
     assert torch.equal(changed.flatten(1).argsort(1), image.flatten(1).argsort(1))
+
+
+def test_saturated_images_lose_their_extremes_alone() -> None:
+    image = torch.randn(6, 1, 32, 32)
+    cut = random_intensity(image, AugmentSettings(**{**vars(STILL), "saturate": 1.0}))
+    span = image.amax((1, 2, 3)) - image.amin((1, 2, 3))
+    assert (cut.amax((1, 2, 3)) <= image.amax((1, 2, 3)) + 1e-4).all()
+    assert (cut.amax((1, 2, 3)) - cut.amin((1, 2, 3)) > 0.4 * span).all()
+    middle = (cut > cut.amin((1, 2, 3), keepdim=True)) & (cut < cut.amax((1, 2, 3), keepdim=True))
+    torch.testing.assert_close(cut[middle], image[middle], atol=1e-4, rtol=0)
 
 
 def test_grey_value_and_masks_are_never_dropped_together() -> None:

@@ -6,39 +6,45 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kneeage.core.anatomy import Label, Sex
-from kneeage.phantom.anatomy import Anatomy, Knee, Painting
-from kneeage.phantom.growth import KneeLatents, PlateLatents, draw_latents
+from kneeage.phantom.anatomy import Anatomy, Knee
+from kneeage.phantom.findings import Finding, FindingKind
+from kneeage.phantom.growth import draw_latents
+from kneeage.phantom.latents import KneeLatents
+from kneeage.phantom.slab import Slab
 from kneeage.phantom.tissue import Tissue
+from tests.phantom.knees import PIXEL_MM, coronal_grid, knee_with, plate, sagittal_grid
 
-PIXEL_MM = 0.6
-
-
-def knee_with(femur: PlateLatents, seed: int = 0) -> Knee:
-    rng = np.random.default_rng(seed)
-    latents = draw_latents(14.0, Sex.MALE, rng)
-    return Knee(Anatomy.draw(rng), replace(latents, femur=femur), PIXEL_MM)
+FEMUR = (Label.DISTAL_FEMUR_EPIPHYSIS, Label.DISTAL_FEMUR_METAPHYSIS)
+TIBIA = (Label.PROXIMAL_TIBIA_EPIPHYSIS, Label.PROXIMAL_TIBIA_METAPHYSIS)
 
 
-def coronal(knee: Knee, depth_mm: float = -8.0, pixels: int = 200) -> Painting:
-    steps = ((np.arange(pixels) - pixels / 2) * PIXEL_MM).astype(np.float32)
-    x, z = np.meshgrid(-steps, -steps)
-    return knee.paint(x, np.full_like(x, depth_mm), z)
+def labels(knee: Knee, depth_mm: float = -8.0) -> NDArray[np.uint8]:
+    return knee.labels(coronal_grid(depth_mm))
+
+
+def slab(knee: Knee, depth_mm: float = -8.0) -> Slab:
+    return knee.slab(coronal_grid(depth_mm), np.random.default_rng(0))
 
 
 def test_femur_lies_above_tibia_and_fibula_lateral() -> None:
-    painting = coronal(knee_with(PlateLatents(2.0, 0.0, 0.3)), depth_mm=-34.0)
-    rows, columns = np.indices(painting.label.shape)
-    femur = np.isin(painting.label, (Label.DISTAL_FEMUR_EPIPHYSIS, Label.DISTAL_FEMUR_METAPHYSIS))
-    tibia = np.isin(painting.label, (Label.PROXIMAL_TIBIA_EPIPHYSIS, Label.PROXIMAL_TIBIA_METAPHYSIS))
-    fibula = painting.label == Label.PROXIMAL_FIBULA
-    assert rows[femur].mean() < rows[tibia].mean()
-    assert columns[fibula].mean() < columns[tibia].mean()  # lateral is to the left of a right-like knee
+    label = labels(knee_with(plate()), -34.0)
+    rows, columns = np.indices(label.shape)
+    assert rows[np.isin(label, FEMUR)].mean() < rows[np.isin(label, TIBIA)].mean()
+    # Lateral is to the left of a right-like knee.
+    assert columns[label == Label.PROXIMAL_FIBULA].mean() < columns[np.isin(label, TIBIA)].mean()
+
+
+def test_patella_lies_in_front() -> None:
+    label = knee_with(plate()).labels(sagittal_grid(3.0))
+    columns = np.indices(label.shape)[1]
+    assert columns[label == Label.PATELLA].mean() < columns[np.isin(label, FEMUR)].mean()
 
 
 def test_open_plate_separates_epiphysis_and_metaphysis() -> None:
-    label = coronal(knee_with(PlateLatents(2.4, 0.0, 0.3))).label
+    label = labels(knee_with(plate(2.4)))
     plate_columns = (label == Label.DISTAL_FEMUR_PHYSIS).any(axis=0)
     bone_columns = (label == Label.DISTAL_FEMUR_METAPHYSIS).any(axis=0)
     assert (plate_columns & bone_columns).sum() >= 0.9 * bone_columns.sum()
@@ -47,40 +53,88 @@ def test_open_plate_separates_epiphysis_and_metaphysis() -> None:
 
 @pytest.mark.parametrize("thickness_mm", [1.2, 2.0, 3.0])
 def test_plate_has_the_thickness_of_its_latent(thickness_mm: float) -> None:
-    label = coronal(knee_with(PlateLatents(thickness_mm, 0.0, 0.3))).label
-    columns = slice(90, 110)  # near the notch the plate runs level
-    vertical_mm = (label[:, columns] == Label.DISTAL_FEMUR_PHYSIS).sum(axis=0) * PIXEL_MM
-    assert np.median(vertical_mm) == pytest.approx(thickness_mm, abs=0.45 * thickness_mm + PIXEL_MM / 2)
+    label = labels(knee_with(plate(thickness_mm, undulation_mm=0.0)))
+    vertical_mm = (label == Label.DISTAL_FEMUR_PHYSIS).sum(axis=0) * PIXEL_MM
+    assert np.median(vertical_mm[vertical_mm > 0]) == pytest.approx(thickness_mm, abs=0.25 * thickness_mm + PIXEL_MM)
 
 
 def test_closed_plate_leaves_a_scar_and_no_open_plate() -> None:
-    painting = coronal(knee_with(PlateLatents(1.0, 1.0, 0.6)))
-    assert not (painting.label == Label.DISTAL_FEMUR_PHYSIS).any()
-    assert (painting.label == Label.DISTAL_FEMUR_PHYSEAL_SCAR).any()
-    assert painting.plates.scar.max() > 0.3
+    painted = slab(knee_with(plate(1.0, 1.0, 0.6)))
+    assert not (painted.label == Label.DISTAL_FEMUR_PHYSIS).any()
+    assert (painted.label == Label.DISTAL_FEMUR_PHYSEAL_SCAR).any()
+    assert painted.scar.max() > 0.3
 
 
 def test_faded_scar_is_not_labelled() -> None:
-    label = coronal(knee_with(PlateLatents(1.0, 1.0, 0.05))).label
-    assert not (label == Label.DISTAL_FEMUR_PHYSEAL_SCAR).any()
+    assert not (labels(knee_with(plate(1.0, 1.0, 0.05))) == Label.DISTAL_FEMUR_PHYSEAL_SCAR).any()
+
+
+@pytest.mark.parametrize("bridged", [0.25, 0.5, 0.75])
+def test_bridged_share_of_the_plate_is_what_its_latent_says(bridged: float) -> None:
+    knee = knee_with(plate(1.2, bridged, 0.6, undulation_mm=0.0), tibia=plate())
+    open_pixels, site_pixels = 0, 0
+    for depth in np.arange(-36.0, 22.0, 4.0):
+        label = labels(knee, depth)
+        is_open = (label == Label.DISTAL_FEMUR_PHYSIS).any(axis=0)
+        open_pixels += int(is_open.sum())
+        site_pixels += int((is_open | (label == Label.DISTAL_FEMUR_PHYSEAL_SCAR).any(axis=0)).sum())
+    assert 1 - open_pixels / site_pixels == pytest.approx(bridged, abs=0.1)
 
 
 def test_bridging_begins_in_the_middle() -> None:
-    label = coronal(knee_with(PlateLatents(1.2, 0.5, 0.4)), depth_mm=-9.0).label
+    label = labels(knee_with(plate(1.2, 0.5, 0.6)), -9.0)
     is_open = (label == Label.DISTAL_FEMUR_PHYSIS).any(axis=0)
-    site = is_open | (label == Label.DISTAL_FEMUR_PHYSEAL_SCAR).any(axis=0)
-    middle, ends = np.array_split(np.flatnonzero(site), 3)[1], np.array_split(np.flatnonzero(site), 3)[::2]
-    assert is_open[middle].mean() < is_open[np.concatenate(ends)].mean()
+    site = np.flatnonzero(is_open | (label == Label.DISTAL_FEMUR_PHYSEAL_SCAR).any(axis=0))
+    first, middle, last = np.array_split(site, 3)
+    assert is_open[middle].mean() < is_open[np.concatenate([first, last])].mean()
+
+
+def test_tuberosity_has_a_plate_of_its_own_in_front() -> None:
+    knee = knee_with(plate(), tibia=plate())
+    counts = [int((labels(knee, depth) == Label.TIBIAL_TUBEROSITY_PHYSIS).sum()) for depth in (-30.0, -4.0, 0.0, 4.0, 8.0)]
+    assert counts[0] == 0
+    assert max(counts) > 0
+
+
+def test_labels_alone_are_those_of_the_painted_slice() -> None:
+    knee = knee_with(plate(1.2, 0.4))
+    same = labels(knee, -4.0) == slab(knee, -4.0).label
+    assert same.mean() > 0.999
 
 
 def test_a_knee_is_painted_alike_each_time() -> None:
-    first, second = (coronal(knee_with(PlateLatents(2.0, 0.0, 0.3), seed=7)) for _ in range(2))
-    np.testing.assert_array_equal(first.tissue, second.tissue)
-    np.testing.assert_array_equal(first.label, second.label)
+    first, second = (slab(knee_with(plate(), seed=7)) for _ in range(2))
+    for name in ("tissue", "label", "cartilage", "border", "scar", "red", "texture"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+
+
+def test_a_thick_slice_mixes_its_planes() -> None:
+    tissue = slab(knee_with(plate()), 22.0).tissue
+    assert tissue.shape[0] == 5
+    assert (tissue[0] != tissue[-1]).mean() > 0.01
 
 
 def test_slices_far_in_front_hold_air_alone() -> None:
-    assert (coronal(knee_with(PlateLatents(2.0, 0.0, 0.3)), depth_mm=120.0).tissue == Tissue.AIR).all()
+    assert (slab(knee_with(plate()), 120.0).tissue == Tissue.AIR).all()
+
+
+def test_a_finding_is_painted_inside_its_bone() -> None:
+    rng = np.random.default_rng(0)
+    island = Finding(FindingKind.BONE_ISLAND, "tibia", (15.0, -15.0, -30.0), 4.0)
+    latents = replace(draw_latents(14.0, Sex.MALE, rng), tibia=plate())
+    painted = slab(Knee(replace(Anatomy.draw(rng), findings=(island,)), latents), -15.0)
+    here = painted.middle == Tissue.BONE_ISLAND
+    assert here.any()
+    assert np.isin(painted.label[here], [*TIBIA, Label.PROXIMAL_TIBIA_PHYSIS]).all()
+
+
+def test_a_bar_closes_an_open_plate_about_it() -> None:
+    rng = np.random.default_rng(0)
+    bar = Finding(FindingKind.PHYSEAL_BAR, "femur", (0.0, -8.0, 33.0), 7.0)
+    latents = replace(draw_latents(12.0, Sex.MALE, rng), femur=plate(2.0, 0.0, 0.6))
+    label = labels(Knee(replace(Anatomy.draw(rng), findings=(bar,)), latents), -8.0)
+    assert (label == Label.DISTAL_FEMUR_PHYSEAL_SCAR).any()
+    assert (label == Label.DISTAL_FEMUR_PHYSIS).any()
 
 
 def test_latents_are_all_that_the_knee_is_told() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kneeage.phantom.pool import POOL_PIXELS, PoolSettings, SlicePool, oblique_axes, paint_pool
+from kneeage.phantom.pool import POOL_PIXELS, PoolSettings, SlicePool, paint_pool
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,3 @@ def test_a_slice_gets_another_contrast_each_time(folder: Path) -> None:
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0.1
 
-
-def test_axes_are_orthonormal_and_run_medially_and_down() -> None:
-    axes = np.stack(oblique_axes(0.2, -0.1, 0.05))
-    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
-    assert axes[0, 0] < -0.9
-    assert axes[1, 2] < -0.9
-    assert axes[2, 1] > 0.9

@@ -55,7 +55,7 @@ def run_demo(folder: Path, *, seed: int, bundle: Path | None, lang: str) -> tupl
         OutputError: The folder exists or cannot be written.
     """
     from kneeage.io.output import whole_folder
-    from kneeage.phantom.cohort import write_virtual_dicom
+    from kneeage.phantom.write import write_virtual_dicom
     from kneeage.pipeline import estimate, write_documents
 
     with whole_folder(folder) as whole:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,22 @@ def numbers(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"give numbers parted by commas, such as 12,14,16,18; found {text!r}") from None
+
+
+def one_of(option: str, text: str, choices: Sequence[str]) -> str:
+    """Check that an option has one of the values it takes.
+
+    Args:
+        option: Name of the option.
+        text: What was given.
+        choices: What it takes.
+
+    Raises:
+        UsageError: It has another value.
+    """
+    if text not in choices:
+        raise UsageError(f"--{option} takes {', '.join(choices)}; found {text!r}")
+    return text
 
 
 def language(lang: str) -> str:

@@ -76,6 +76,28 @@ def working(words: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def counting(words: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal, while the block runs.
+
+    Args:
+        words: What goes on.
+
+    Yields:
+        What is told how many pieces are done, and how many there are.
+    """
+    console = _console(stderr=True)
+    if LOUDNESS.quiet or not console.is_terminal:
+        yield lambda _done, _total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task(words, total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
 def answering(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
     """Turn what a command raises into one sentence on stderr and the exit code that goes with it."""
 

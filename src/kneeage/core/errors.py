@@ -48,3 +48,7 @@ class BundleError(KneeAgeError, RuntimeError):
 
 class OutputError(KneeAgeError, OSError):
     """The output cannot be written: the folder exists, is not writable, or the disk is full."""
+
+
+class WorkerError(KneeAgeError, RuntimeError):
+    """A process that was given a part of the work died."""

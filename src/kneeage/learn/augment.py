@@ -57,9 +57,17 @@ def random_intensity(image: Tensor, settings: AugmentSettings) -> Tensor:
     span = (high - low).clamp_min(1e-6)
     exponent, gain, offset, noise = _spread(4, len(image), 1, 1, 1).to(image)
     bent = ((image - low) / span).clamp(0, 1) ** (settings.gamma * exponent).exp() * span + low
-    changed = bent * (1 + settings.gain * gain) + settings.offset * offset
+    changed = _windowed(bent, low, span, settings.saturate) * (1 + settings.gain * gain) + settings.offset * offset
     noisy: Tensor = changed + settings.noise * noise.abs() * torch.randn_like(image)
     return noisy
+
+
+def _windowed(image: Tensor, low: Tensor, span: Tensor, saturate: float) -> Tensor:
+    """Cut off the darkest and the brightest grey values of some images, as a narrow window on export does."""
+    draw = torch.rand(3, len(image), 1, 1, 1).to(image)
+    chosen = (draw[0] < saturate).to(image)
+    floor, ceiling = low + 0.12 * draw[1] * chosen * span, low + (1 - 0.45 * draw[2] * chosen) * span
+    return torch.minimum(torch.maximum(image, floor), ceiling)
 
 
 def drop_channels(regions: Tensor, settings: AugmentSettings) -> Tensor:

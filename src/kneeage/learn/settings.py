@@ -67,6 +67,7 @@ class AugmentSettings:
         offset: Largest shift of the grey value, in standard deviations of the standardised image.
         gamma: Largest absolute logarithm of the grey-value exponent.
         noise: Largest standard deviation of added Gaussian noise.
+        saturate: Probability of cutting off the darkest and the brightest grey values.
         drop_grey: Probability of blanking the grey-value channel of a region.
         drop_masks: Probability of blanking the mask channels of a region; never together with the grey value.
     """
@@ -82,6 +83,7 @@ class AugmentSettings:
     offset: float = 0.25
     gamma: float = 0.35
     noise: float = 0.2
+    saturate: float = 0.3
     drop_grey: float = 0.0
     drop_masks: float = 0.0
 

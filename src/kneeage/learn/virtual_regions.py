@@ -102,7 +102,7 @@ def _subject(seed: int, *, whole_series: bool) -> VirtualSubject:
 
 def _about_the_sites(hospital: Hospital) -> Hospital:
     """A protocol with fewer slices."""
-    return replace(hospital, slices=_TRAINING_SLICES)
+    return replace(hospital, coronal=replace(hospital.coronal, slices=_TRAINING_SLICES))
 
 
 @lru_cache(maxsize=2)

@@ -1,32 +1,46 @@
-"""The virtual knee: a right-like knee as implicit surfaces, painted on any plane through it.
+"""The virtual knee: a right-like knee in three dimensions, painted on any slice through it.
 
 Knee coordinates: x to lateral, y to anterior, z to superior, in mm; the origin lies in the middle of the joint, at the
 lowest point of the femoral condyles. Shapes are given for a distal femur of half-width 37 mm ("reference mm") and
 scaled; all are varied by random stretching, bending and smooth deformation (amounts ``assumed``).
+
+The slice is painted in two steps: smooth fields (signed distances, run of the plates) on a lattice, then thresholds at
+the pixels of several planes through the slice.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Label
-from kneeage.phantom.bones import Field, femur_distance, fibula_distance, patella_distance, tibia_distance
-from kneeage.phantom.growth import KneeLatents
-from kneeage.phantom.plates import Plate, PlateRun, PlateWeights, label_plate, plate_on, weights_of
-from kneeage.phantom.soft_tissue import BoneDistances, SoftTissue, leg_distance, paint_joint, paint_soft_tissue
+from kneeage.core.anatomy import Label
+from kneeage.phantom.bones import BoneDistances, BoneShape, Field, bone_distances
+from kneeage.phantom.findings import Finding, bar_distance, draw_findings, finding_fields, paint_findings
+from kneeage.phantom.latents import KneeLatents
+from kneeage.phantom.lattice import Lattice
+from kneeage.phantom.marrow import MarrowPattern, marrow_texture, red_share
+from kneeage.phantom.plates import Closure, Place, Plate, PlateRun, PlateWeights, label_plate, perpendicular, weigh
+from kneeage.phantom.slab import Slab, SliceGrid
+from kneeage.phantom.soft_tissue import SoftTissue, paint_soft_tissue, soft_fields, soft_texture
 from kneeage.phantom.tissue import Tissue
 
 # Half-width of the femur that the shapes are given for. Source: measured on one adult knee (gattia/pymskt, MIT).
 REFERENCE_HALF_WIDTH_MM = 37.0
 # Height of the joint's axis of bending below the origin, and its distance behind it, in reference mm.
 _AXIS_BELOW, _AXIS_BEHIND = 4.0, 14.0
-_LESION_SHARE = 0.12
+# A bar closes the plate around it: distance that counts as the whole radius of the plate, in reference mm.
+_PLATE_RADIUS = 30.0
+# No plate reaches further from its mid-surface.
+_PLATE_REACH_MM = 5.0
+# Points over a plate's extent by which the bridged share is counted: lateral, anterior, in reference mm.
+_EXTENT = np.meshgrid(np.arange(-40.0, 41.0, 2.0), np.arange(-46.0, 31.0, 2.0))
 
-Place = tuple[Field, Field, Field]
 Tissues = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Fields = Mapping[str, Field]
 
 
 @dataclass(frozen=True)
@@ -75,12 +89,13 @@ class Anatomy:
         stretch: Factors along x, y, z.
         valgus: Angle of the tibia in the frontal plane, in radians.
         flexion: Angle of the tibia in the sagittal plane, in radians.
-        notch: Factor on the width of the intercondylar notch.
-        condyle: Half the height of the posterior condyles, in reference mm.
+        rotation: Angle of the tibia about its long axis, in radians.
         cortex: Thickness of the cortical bone at the joint, in reference mm.
+        bones: Shape of the bones.
         plates: Run of the growth plates.
         soft: Soft tissue.
-        lesion: Centre (x, y, z) and radius of a dark finding in the tibia, in reference mm; radius 0: none.
+        marrow: Pattern of the marrow.
+        findings: Incidental findings.
     """
 
     waves: Waves
@@ -88,146 +103,304 @@ class Anatomy:
     stretch: tuple[float, float, float]
     valgus: float
     flexion: float
-    notch: float
-    condyle: float
+    rotation: float
     cortex: float
+    bones: BoneShape
     plates: PlateRun
     soft: SoftTissue
-    lesion: tuple[float, float, float, float]
+    marrow: MarrowPattern
+    findings: tuple[Finding, ...]
 
     @staticmethod
-    def draw(rng: np.random.Generator) -> Anatomy:
-        """Draw the shape of one knee."""
+    def draw(rng: np.random.Generator, findings: float = 1.0) -> Anatomy:
+        """Draw the shape of one knee; ``findings`` is a factor on the rate of incidental findings."""
         return Anatomy(
             waves=Waves.draw(rng),
             ripple_phase=rng.uniform(0, 2 * np.pi),
             stretch=(1.0, rng.normal(1.0, 0.04), rng.normal(1.0, 0.05)),
             valgus=rng.normal(0.03, 0.03),
             flexion=rng.uniform(-0.02, 0.22),
-            notch=rng.uniform(0.8, 1.25),
-            condyle=rng.uniform(16.5, 21.0),
-            cortex=rng.uniform(0.7, 1.4),
+            rotation=rng.normal(0.0, 0.06),
+            cortex=rng.uniform(0.4, 1.1),
+            bones=BoneShape.draw(rng),
             plates=PlateRun.draw(rng),
             soft=SoftTissue.draw(rng),
-            lesion=_draw_lesion(rng),
+            marrow=MarrowPattern.draw(rng),
+            findings=draw_findings(rng, findings),
         )
 
 
-@dataclass(frozen=True)
-class Painting:
-    """One infinitely thin painted plane: tissue and label of each point, and the plates' weights over the tissue."""
-
-    tissue: Tissues
-    label: NDArray[np.uint8]
-    plates: PlateWeights
-
-
 class Knee:
-    """A knee that can be painted on any plane.
+    """A knee that can be painted on any slice.
 
     Args:
         anatomy: Individual shape.
         latents: State of growth.
-        pixel_mm: Width of a pixel, over which the plates' edges are spread.
     """
 
-    def __init__(self, anatomy: Anatomy, latents: KneeLatents, pixel_mm: float) -> None:
+    def __init__(self, anatomy: Anatomy, latents: KneeLatents) -> None:
         self._anatomy = anatomy
         self._latents = latents
-        self._pixel_mm = pixel_mm
-        self._scale = latents.bone_half_width_mm / REFERENCE_HALF_WIDTH_MM
+        self._scale = np.float32(latents.bone_half_width_mm / REFERENCE_HALF_WIDTH_MM)
+        self._closures = self._place_closures()
 
-    def paint(self, x: Field, y: Field, z: Field) -> Painting:
-        """Paint the points at knee coordinates ``x``, ``y``, ``z`` in mm (float32 arrays of one shape)."""
-        thigh = self._to_reference(x, y, z)
-        shin = self._bent(*thigh)
-        bones = BoneDistances(
-            femur=femur_distance(*thigh, self._anatomy.notch, self._anatomy.condyle),
-            tibia=tibia_distance(*shin, self._anatomy.soft.joint_gap),
-            patella=patella_distance(*thigh),
+    def slab(self, grid: SliceGrid, rng: np.random.Generator, planes: int = 5) -> Slab:
+        """Paint a slice.
+
+        Args:
+            grid: Where it lies.
+            rng: Source of the fine texture alone.
+            planes: Number of planes through the slice, odd.
+        """
+        lattice = Lattice(grid, planes)
+        painted = [self._paint(fields, grid) for fields in lattice.at_pixels(self._fields(*lattice.points()))]
+        middle = painted[planes // 2]
+        cartilage, border, scar = (_mean([plane.weights[n] for plane in painted]) for n in range(3))
+        texture = soft_texture(middle.tissue, grid.pixel_mm, middle.fields, rng)
+        density = self._latents.trabecular_density
+        return Slab(
+            grid=grid,
+            tissue=np.stack([plane.tissue for plane in painted]),
+            label=middle.label,
+            cartilage=cartilage,
+            border=border,
+            scar=scar,
+            red=self._red(middle),
+            texture=texture + marrow_texture(middle.tissue, middle.fields, grid, self._anatomy.marrow, density, rng),
         )
-        tissue = self._soft_tissue(thigh, bones)
-        label = np.zeros(x.shape, np.uint8)
-        plates = self._paint_bones(tissue, label, bones, thigh, shin)
-        return Painting(tissue, label, weights_of(plates, self._pixel_mm))
 
-    def _to_reference(self, x: Field, y: Field, z: Field) -> Place:
-        """Scale to reference mm and add the smooth deformation."""
+    def labels(self, grid: SliceGrid) -> NDArray[np.uint8]:
+        """Labels of the slice's middle plane alone, uint8 (rows, columns)."""
+        lattice = Lattice(grid, 1)
+        thigh, shin, bones = self._bones(*lattice.points())
+        fields = lattice.at_pixels({**_bone_fields(bones), **self._plate_fields(thigh, shin, bones)})[0]
+        return self._label(fields, self._plates(fields), grid.pixel_mm)
+
+    def _bones(self, x: Field, y: Field, z: Field) -> tuple[Place, Place, BoneDistances]:
+        """Places in the femur's and the tibia's frame, and the distances to the bones."""
         scaled = [c / np.float32(self._scale * s) for c, s in zip((x, y, z), self._anatomy.stretch, strict=True)]
-        return self._anatomy.waves.move(*scaled)
+        thigh = self._anatomy.waves.move(scaled[0], scaled[1], scaled[2])
+        shin = self._bent(*thigh)
+        return thigh, shin, bone_distances(thigh, shin, self._anatomy.bones, self._latents.epiphyseal_roundness)
 
     def _bent(self, x: Field, y: Field, z: Field) -> Place:
-        """Turn the tibia about the joint by valgus (in x, z) and flexion (in y, z)."""
-        v, f = np.float32(self._anatomy.valgus), np.float32(self._anatomy.flexion)
-        z = z + _AXIS_BELOW
-        x, z = x * np.cos(v) + z * np.sin(v), z * np.cos(v) - x * np.sin(v)
-        y = y + _AXIS_BEHIND
-        y, z = y * np.cos(f) - z * np.sin(f), z * np.cos(f) + y * np.sin(f)
+        """Turn the tibia about the joint by valgus (in x, z), flexion (in y, z) and rotation (in x, y)."""
+        x, z = _turned(x, z + _AXIS_BELOW, self._anatomy.valgus)
+        z, y = _turned(z, y + _AXIS_BEHIND, self._anatomy.flexion)
+        y, x = _turned(y, x, self._anatomy.rotation)
         return x, y - _AXIS_BEHIND, z - _AXIS_BELOW
 
-    def _soft_tissue(self, place: Place, bones: BoneDistances) -> Tissues:
-        """Paint everything around the bones."""
-        soft = self._anatomy.soft
-        loose = _rippled(*place, np.float32(self._anatomy.ripple_phase))
-        tissue = paint_soft_tissue(*loose, leg_distance(*place, soft), soft)
-        paint_joint(tissue, loose, bones, soft, self._latents.epiphyseal_cartilage_mm / self._scale)
-        return tissue
+    def _fields(self, x: Field, y: Field, z: Field) -> dict[str, Field]:
+        """All smooth fields at the given points."""
+        thigh, shin, bones = self._bones(x, y, z)
+        loose = _rippled(*thigh, np.float32(self._anatomy.ripple_phase))
+        cartilage = self._latents.epiphyseal_cartilage_mm / float(self._scale)
+        return {
+            **dict(zip("xyz", thigh, strict=True)),
+            **_bone_fields(bones),
+            **soft_fields(thigh, shin, loose, bones, self._anatomy.soft, cartilage),
+            **self._plate_fields(thigh, shin, bones),
+            **finding_fields(self._anatomy.findings, thigh, shin),
+            **self._marrow_fields(thigh, shin, bones),
+        }
 
-    def _paint_bones(
-        self, tissue: Tissues, label: NDArray[np.uint8], bones: BoneDistances, thigh: Place, shin: Place
-    ) -> tuple[Plate, Plate]:
-        """Paint and label the bones with their plates, in place; return the plates."""
-        cortex, run = self._anatomy.cortex, self._anatomy.plates
-        height, depth = run.femoral_height(*thigh), run.tibial_depth(*shin)
-        _paint_bone(tissue, label, bones.patella, (Tissue.PATELLA, Label.PATELLA), cortex)
-        _paint_bone(tissue, label, fibula_distance(*shin), (Tissue.FIBULA, Label.PROXIMAL_FIBULA), cortex)
-        _paint_zones(tissue, label, _Zoned(bones.tibia, depth, _TIBIA_ZONES), cortex * _shaft_cortex(-shin[2]))
-        _paint_zones(tissue, label, _Zoned(bones.femur, height, _FEMUR_ZONES), cortex * _shaft_cortex(thigh[2]))
-        self._paint_lesion(tissue, shin, bones.tibia)
-        scale, phase = np.float32(self._scale), run.phase
-        femoral = plate_on(DISTAL_FEMUR, height * scale, thigh[0], thigh[1], self._latents.femur, phase)
-        tibial = plate_on(PROXIMAL_TIBIA, depth * scale, shin[0], shin[1], self._latents.tibia, phase)
-        plates = replace(femoral, inside=bones.femur < 0), replace(tibial, inside=bones.tibia < 0)
-        for plate in plates:
-            label_plate(label, plate, self._pixel_mm)
-        return plates
+    def _marrow_fields(self, thigh: Place, shin: Place, bones: BoneDistances) -> dict[str, Field]:
+        """Distances to the inner face of the cortex, which is uneven, and the islands of red marrow."""
+        islands = self._anatomy.marrow.islands(*thigh)
+        cortex = np.float32(self._anatomy.cortex) * np.clip(1 + 0.35 * islands, 0.3, 2.0)
+        return {
+            "femur_marrow": bones.femur + cortex * _shaft_cortex(thigh[2]),
+            "tibia_marrow": bones.tibia + cortex * _shaft_cortex(-shin[2]),
+            "islands": islands,
+        }
 
-    def _paint_lesion(self, tissue: Tissues, place: Place, tibia: Field) -> None:
-        """Paint the small dark finding inside the tibia, if this knee has one."""
-        *centre, radius = self._anatomy.lesion
-        if radius > 0:
-            squared = sum((c - middle) ** 2 for c, middle in zip(place, centre, strict=True))
-            tissue[(squared < radius**2) & (tibia < -0.5)] = Tissue.LESION
+    def _plate_fields(self, thigh: Place, shin: Place, bones: BoneDistances) -> dict[str, Field]:
+        """Distance, closing front, thickness and scar of each plate."""
+        anatomy, scale = self._anatomy, self._scale
+        distances = {
+            "femur": scale
+            * _above(anatomy.plates.femoral_surface, thigh, self._latents.femur.undulation_mm / float(scale)),
+            "tibia": -scale
+            * _above(anatomy.plates.tibial_surface, shin, self._latents.tibia.undulation_mm / float(scale)),
+            "fibula": scale * (anatomy.plates.fibular_level - shin[2]),
+            "tuberosity": scale * anatomy.plates.tongue_distance(*shin, bones.tibia),
+        }
+        fields = {f"{plate}_distance": distance for plate, distance in distances.items()}
+        for plate, closure in self._closures.items():
+            x, y = _over(plate, thigh, shin)
+            beyond, thickness, scar = closure.fields(x, y)
+            bar = bar_distance(anatomy.findings, plate, x, y)
+            fields[f"{plate}_beyond"] = beyond if bar is None else np.minimum(beyond, bar / _PLATE_RADIUS)
+            fields[f"{plate}_thickness"], fields[f"{plate}_scar"] = thickness, scar
+        return fields
+
+    def _place_closures(self) -> dict[str, Closure]:
+        """Where each plate is closed, the bridged share counted over the plate's extent."""
+        latents, phases = self._latents, self._anatomy.plates.phases
+        plates = {
+            "femur": latents.femur, "tibia": latents.tibia, "fibula": latents.fibula, "tuberosity": latents.tuberosity
+        }  # fmt: skip
+        return {
+            plate: Closure(state, np.roll(phases, turn)[:3], self._extent(plate))
+            for turn, (plate, state) in enumerate(plates.items())
+        }
+
+    def _extent(self, plate: str) -> tuple[Field, Field]:
+        """Points spread evenly over a plate, in the coordinates of :func:`_over`."""
+        x, y = (np.asarray(c, np.float32) for c in _EXTENT)
+        if plate == "fibula":
+            inside = np.hypot(x, y) < 9
+        elif plate == "tuberosity":
+            half, lower, _ = self._anatomy.plates.tongue
+            inside = (np.abs(x) < half) & (y > lower) & (y < lower + 22)
+            y = np.where(inside, y, 0)
+        else:
+            run = self._anatomy.plates
+            z = (run.femoral_surface if plate == "femur" else run.tibial_surface)(x, y, 0.0)
+            bones = bone_distances((x, y, z), (x, y, z), self._anatomy.bones, self._latents.epiphyseal_roundness)
+            inside = (bones.femur if plate == "femur" else bones.tibia) < 0
+        return x[inside], y[inside]
+
+    def _plates(self, fields: Fields) -> dict[str, Plate]:
+        """The plates at pixels."""
+        return {
+            plate: closure.on(*(fields[f"{plate}_{name}"] for name in ("beyond", "thickness", "scar", "distance")))
+            for plate, closure in self._closures.items()
+        }
+
+    def _paint(self, fields: dict[str, Field], grid: SliceGrid) -> _Painting:
+        """Paint one plane."""
+        cartilage = self._latents.epiphyseal_cartilage_mm / float(self._scale)
+        tissue = paint_soft_tissue(fields, self._anatomy.soft, cartilage)
+        self._paint_bones(tissue, fields)
+        plates = self._plates(fields)
+        return _Painting(
+            fields=fields,
+            tissue=tissue,
+            label=self._label(fields, plates, grid.pixel_mm),
+            weights=_laid_over(plates, _plate_masks(fields), grid.pixel_mm).layers,
+        )
+
+    def _paint_bones(self, tissue: Tissues, fields: Fields) -> None:
+        """Paint the bones over the soft tissue, in place."""
+        cortex = self._anatomy.cortex
+        marrow = {bone: fields[f"{bone}_marrow"] < 0 for bone in ("femur", "tibia")}
+        for bone, tone in (("patella", Tissue.PATELLA), ("fibula", Tissue.FIBULA)):
+            tissue[fields[bone] < 0] = Tissue.CORTEX
+            tissue[fields[bone] < -cortex] = tone
+        for bone, tones in _ZONE_TISSUES.items():
+            tissue[fields[bone] < 0] = Tissue.CORTEX
+            epiphysis = _epiphysis(fields, bone)
+            tissue[marrow[bone] & epiphysis], tissue[marrow[bone] & ~epiphysis] = tones
+        distances = {name: field for name, field in fields.items() if name.startswith("finding_")}
+        paint_findings(tissue, self._anatomy.findings, distances, marrow)
+
+    def _label(self, fields: Fields, plates: Mapping[str, Plate], pixel_mm: float) -> NDArray[np.uint8]:
+        """Label one plane."""
+        label = np.zeros(fields["femur"].shape, np.uint8)
+        label[fields["patella"] < 0] = Label.PATELLA
+        label[fields["fibula"] < 0] = Label.PROXIMAL_FIBULA
+        for bone, values in _ZONE_LABELS.items():
+            inside, epiphysis = fields[bone] < 0, _epiphysis(fields, bone)
+            label[inside & epiphysis], label[inside & ~epiphysis] = values
+        masks = _plate_masks(fields)
+        for plate, values in _PLATE_LABELS.items():
+            label_plate(label, plates[plate], masks[plate], values, pixel_mm)
+        return label
+
+    def _red(self, plane: _Painting) -> Field:
+        """Share of red marrow on one plane."""
+        beyond = np.maximum(plane.fields["femur_distance"], plane.fields["tibia_distance"])
+        return red_share(plane.tissue, beyond, plane.fields["islands"], self._latents, self._anatomy.marrow.step)
 
 
-@dataclass(frozen=True)
-class _Zoned:
-    """A bone of two zones: its distance, how far a point lies beyond the plate, and the zones' tissues and labels."""
+@dataclass(frozen=True, eq=False)
+class _Painting:
+    """One painted plane: its fields, tissue and label, and the weights of the plates' cartilage, border and scar."""
 
-    distance: Field
-    beyond: Field
-    zones: tuple[Tissue, Tissue, Label, Label]
-
-
-_FEMUR_ZONES = (
-    Tissue.FEMUR_EPIPHYSIS,
-    Tissue.FEMUR_METAPHYSIS,
-    Label.DISTAL_FEMUR_EPIPHYSIS,
-    Label.DISTAL_FEMUR_METAPHYSIS,
-)
-_TIBIA_ZONES = (
-    Tissue.TIBIA_EPIPHYSIS,
-    Tissue.TIBIA_METAPHYSIS,
-    Label.PROXIMAL_TIBIA_EPIPHYSIS,
-    Label.PROXIMAL_TIBIA_METAPHYSIS,
-)
+    fields: dict[str, Field]
+    tissue: Tissues
+    label: NDArray[np.uint8]
+    weights: tuple[Field, Field, Field]
 
 
-def _draw_lesion(rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """Draw centre and radius of a bone lesion; radius 0 in most knees."""
-    if rng.random() > _LESION_SHARE:
-        return (0.0, 0.0, 0.0, 0.0)
-    return (rng.uniform(-30, 30), rng.uniform(-35, 0), rng.uniform(-35, -10), rng.uniform(2, 7))
+_ZONE_TISSUES = {
+    "tibia": (Tissue.TIBIA_EPIPHYSIS, Tissue.TIBIA_METAPHYSIS),
+    "femur": (Tissue.FEMUR_EPIPHYSIS, Tissue.FEMUR_METAPHYSIS),
+}
+_ZONE_LABELS = {
+    "tibia": (Label.PROXIMAL_TIBIA_EPIPHYSIS, Label.PROXIMAL_TIBIA_METAPHYSIS),
+    "femur": (Label.DISTAL_FEMUR_EPIPHYSIS, Label.DISTAL_FEMUR_METAPHYSIS),
+}
+# Labels of open plate and scar; the fibula's plate is part of the fibula.
+_PLATE_LABELS = {
+    "femur": (Label.DISTAL_FEMUR_PHYSIS, Label.DISTAL_FEMUR_PHYSEAL_SCAR),
+    "tibia": (Label.PROXIMAL_TIBIA_PHYSIS, Label.PROXIMAL_TIBIA_PHYSEAL_SCAR),
+    "tuberosity": (Label.TIBIAL_TUBEROSITY_PHYSIS, Label.PROXIMAL_TIBIA_PHYSEAL_SCAR),
+}
+
+
+def _mean(layers: list[Field]) -> Field:
+    """Mean of several planes."""
+    return np.asarray(sum(layers[1:], layers[0]) / np.float32(len(layers)), np.float32)
+
+
+def _bone_fields(bones: BoneDistances) -> dict[str, Field]:
+    """Distances to the bones by name."""
+    return {"femur": bones.femur, "tibia": bones.tibia, "fibula": bones.fibula, "patella": bones.patella}
+
+
+def _epiphysis(fields: Fields, bone: str) -> Mask:
+    """Where the epiphysis of a bone is; the tuberosity's apophysis belongs to the tibia's."""
+    before = fields[f"{bone}_distance"] < 0
+    return before if bone == "femur" else before | (fields["tuberosity_distance"] < 0)
+
+
+def _plate_masks(fields: Fields) -> dict[str, Mask]:
+    """Where each plate can be: in its bone; the tuberosity's only below the tibia's, which ends at the apophysis."""
+    tibia = fields["tibia"] < 0
+    return {
+        "femur": fields["femur"] < 0,
+        "tibia": tibia & (fields["tuberosity_distance"] > 0),
+        "fibula": fields["fibula"] < 0,
+        "tuberosity": tibia & (fields["tibia_distance"] > 0),
+    }
+
+
+def _laid_over(plates: Mapping[str, Plate], masks: Mapping[str, Mask], pixel_mm: float) -> PlateWeights:
+    """Weights of all plates together, each within its mask; only the rows near a plate are weighed."""
+    total = PlateWeights(*(np.zeros(next(iter(masks.values())).shape, np.float32) for _ in range(3)))
+    for name, plate in plates.items():
+        near = np.flatnonzero((masks[name] & (np.abs(plate.distance) < _PLATE_REACH_MM)).any(axis=1))
+        if len(near):
+            rows = slice(int(near[0]), int(near[-1]) + 1)
+            weights = weigh(plate.cut(rows), pixel_mm)
+            for layer, part in zip(total.layers, weights.layers, strict=True):
+                layer[rows] = np.minimum(layer[rows] + part * masks[name][rows], 1)
+    return total
+
+
+def _above(surface: Callable[[Field, Field, float], Field], place: Place, undulation: float) -> Field:
+    """Perpendicular distance above a plate's surface."""
+    x, y, z = place
+    height = surface(x, y, undulation)
+    step = surface(x + 1, y, undulation), surface(x, y + 1, undulation)
+    return perpendicular(z - height, height, step)
+
+
+def _over(plate: str, thigh: Place, shin: Place) -> tuple[Field, Field]:
+    """Two coordinates along a plate, in reference mm: lateral and anterior, or lateral and superior (tuberosity)."""
+    if plate == "femur":
+        return thigh[0], thigh[1]
+    if plate == "fibula":
+        return shin[0] - 33, shin[1] + 35
+    return (shin[0], shin[1]) if plate == "tibia" else (shin[0] - 3, shin[2])
+
+
+def _turned(a: Field, b: Field, angle: float) -> tuple[Field, Field]:
+    """Turn two coordinates by an angle in radians."""
+    cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    return a * cosine + b * sine, b * cosine - a * sine
 
 
 def _rippled(x: Field, y: Field, z: Field, phase: np.float32) -> Place:
@@ -241,21 +414,3 @@ def _rippled(x: Field, y: Field, z: Field, phase: np.float32) -> Place:
 def _shaft_cortex(away: Field) -> Field:
     """Cortical thickness factor: thin at the joint, thick along the shaft."""
     return np.asarray(0.8 + np.clip((away - 38) / 18, 0, 2.2), dtype=np.float32)
-
-
-def _paint_bone(
-    tissue: Tissues, label: NDArray[np.uint8], bone: Field, values: tuple[Tissue, Label], cortex: float
-) -> None:
-    """Paint and label a bone of one zone with its cortex, in place."""
-    inside = bone < 0
-    tissue[inside] = Tissue.CORTEX
-    tissue[bone < -cortex] = values[0]
-    label[inside] = values[1]
-
-
-def _paint_zones(tissue: Tissues, label: NDArray[np.uint8], bone: _Zoned, cortex: Field) -> None:
-    """Paint and label a bone of two zones, in place: epiphysis before the plate, metaphysis and shaft beyond it."""
-    inside, marrow, epiphysis = bone.distance < 0, bone.distance < -cortex, bone.beyond < 0
-    tissue[inside] = Tissue.CORTEX
-    tissue[marrow & epiphysis], tissue[marrow & ~epiphysis] = bone.zones[:2]
-    label[inside & epiphysis], label[inside & ~epiphysis] = bone.zones[2:]

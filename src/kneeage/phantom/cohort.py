@@ -1,51 +1,83 @@
-"""Virtual subjects as whole series: hospital A and hospital B, right and left knees, written as DICOM.
+"""Virtual subjects in memory: a person is drawn, grows, and is scanned in hospital A or hospital B.
 
-A subject follows from its seed alone. Ages of the ``forensic`` cohort are uniform over 8 to 26 years, both sexes.
+A subject follows from its seed, from which every purpose has a random stream of its own. Chronological age and sex
+reach an image through the latents of growth alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kneeage.core.anatomy import Sex, Side
+from kneeage.core.anatomy import Plane, Sex, Side
 from kneeage.core.volume import FloatArray, Volume
 from kneeage.phantom.anatomy import Anatomy, Knee
-from kneeage.phantom.growth import KneeLatents, draw_latents
-from kneeage.phantom.pool import oblique_axes
-from kneeage.phantom.scanner import Scanner, Slab, draw_t1_scanner, paint_slab, render
+from kneeage.phantom.body import Percentiles
+from kneeage.phantom.findings import Finding
+from kneeage.phantom.growth import draw_latents
+from kneeage.phantom.growth_table import GrowthTable
+from kneeage.phantom.latents import KneeLatents
+from kneeage.phantom.protocol import HOSPITAL_A, HOSPITAL_B, Hospital, Protocol, draw_protocol
+from kneeage.phantom.scanner import draw_scanner, render
+from kneeage.phantom.sequence import Sequence, Weighting
+
+__all__ = [
+    "CORONAL_T1",
+    "FORENSIC_AGES_YEARS",
+    "HOSPITAL_A",
+    "HOSPITAL_B",
+    "Hospital",
+    "Imaging",
+    "Purpose",
+    "VirtualSubject",
+    "scan",
+    "stream",
+    "subject_name",
+    "virtual_subject",
+]
 
 FORENSIC_AGES_YEARS = (8.0, 26.0)
-# Grey value that marrow is written with; scanners store 12 bits.
+# Grey value that marrow is written with, and the largest one: scanners store 12 bits.
 MARROW_GREY_VALUE = 900.0
+LARGEST_GREY_VALUE = 4095
 # Middle of each knee in world coordinates: 9 cm to the side of the scanner's centre.
 _KNEE_OFFSET_MM = 90.0
-# Scanners store coronal slices with columns to the subject's left and rows downwards.
-_STORED = "LIP"
+# Where columns, rows and slices go in the images that scanners store.
+_STORED = {Plane.CORONAL: "LIP", Plane.SAGITTAL: "PIL"}
+
+
+class Purpose(IntEnum):
+    """What a random stream is for; the numbers are part of every subject and stay as they are."""
+
+    PERSON = 0
+    GROWTH = 1
+    ANATOMY = 2
+    PROTOCOL = 3
+    SCANNER = 4
+    TEXTURE = 5
 
 
 @dataclass(frozen=True)
-class Hospital:
-    """A protocol family: ranges a series is drawn from. Lengths in mm.
+class Imaging:
+    """What kind of series is made.
 
-    Source: slices 3 mm with a 0.3-0.8 mm gap and 0.19-0.6 mm pixels are usual for 2D T1 TSE knees; which hospital has
-    which is ``assumed``.
+    Args:
+        plane: Coronal or sagittal.
+        weighting: T1, PD or T2.
+        fat_suppressed: Whether the signal of fat is suppressed.
+        planes_per_slice: Planes painted through each slice; an odd number.
     """
 
-    name: str
-    field_of_view: tuple[float, float]
-    pixels: int
-    slices: tuple[int, int]
-    spacing: tuple[float, float]
-    thickness_share: float
-    noisy: float
-    field_strength_tesla: float
+    plane: Plane = Plane.CORONAL
+    weighting: Weighting = Weighting.T1
+    fat_suppressed: bool = False
+    planes_per_slice: int = 5
 
 
-HOSPITAL_A = Hospital("A", (150, 165), 272, (22, 25), (3.3, 3.8), 0.87, 1.0, 3.0)
-HOSPITAL_B = Hospital("B", (160, 180), 256, (20, 23), (3.8, 4.5), 0.90, 1.7, 1.5)
+CORONAL_T1 = Imaging()
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,24 +89,44 @@ class VirtualSubject:
         chronological_age_years: Decimal age.
         sex: Sex.
         side: Side of the knee.
-        hospital: Name of the protocol family.
+        percentiles: Height and weight for age and sex.
         latents: True state of growth.
-        volume: T1-weighted series, float32 (1, I, J, K) of grey values from 0 to 4095.
+        findings: Incidental findings.
+        protocol: How the series was acquired.
+        volume: The series, float32 (1, I, J, K) of whole grey values from 0 to 4095.
         labels: True labels on the same grid, uint8.
-        slice_thickness_mm: Thickness of a slice, without the gap.
-        field_strength_tesla: Of the protocol.
     """
 
     seed: int
     chronological_age_years: float
     sex: Sex
     side: Side
-    hospital: str
+    percentiles: Percentiles
     latents: KneeLatents
-    volume: Volume
-    labels: Volume
-    slice_thickness_mm: float
-    field_strength_tesla: float
+    findings: tuple[Finding, ...]
+    protocol: Protocol
+    volume: Volume = field(repr=False)
+    labels: Volume = field(repr=False)
+
+    @property
+    def subject_id(self) -> str:
+        """Name that tells nothing of the subject."""
+        return subject_name(self.seed)
+
+    @property
+    def hospital(self) -> str:
+        """Name of the hospital."""
+        return self.protocol.hospital.name
+
+    @property
+    def plane(self) -> Plane:
+        """Plane of the series."""
+        return self.protocol.plane
+
+    @property
+    def sequence(self) -> Sequence:
+        """Sequence of the series."""
+        return self.protocol.sequence
 
 
 def virtual_subject(
@@ -84,7 +136,9 @@ def virtual_subject(
     sex: Sex | None = None,
     side: Side | None = None,
     hospital: Hospital | None = None,
-    planes_per_slice: int = 3,
+    percentiles: Percentiles | None = None,
+    growth_table: GrowthTable | None = None,
+    imaging: Imaging = CORONAL_T1,
 ) -> VirtualSubject:
     """Make one virtual subject; what is not given is drawn from the seed.
 
@@ -94,145 +148,111 @@ def virtual_subject(
         sex: Sex of the subject.
         side: Left or right knee.
         hospital: Protocol family.
-        planes_per_slice: Planes painted through each slice; an odd number.
+        percentiles: Height and weight for age and sex.
+        growth_table: Growth law; that of the ``forensic`` cohort when None.
+        imaging: What kind of series is made.
     """
-    rng = np.random.default_rng(seed)
-    drawn_age, drawn_sex, drawn_side, drawn_hospital = (
-        float(rng.uniform(*FORENSIC_AGES_YEARS)),
-        (Sex.MALE, Sex.FEMALE)[rng.integers(2)],
-        (Side.RIGHT, Side.LEFT)[rng.integers(2)],
-        (HOSPITAL_A, HOSPITAL_B)[rng.integers(2)],
+    person = stream(seed, Purpose.PERSON)
+    drawn_age_years = float(person.uniform(*FORENSIC_AGES_YEARS))
+    drawn_sex, drawn_side = list(Sex)[person.integers(2)], (Side.RIGHT, Side.LEFT)[person.integers(2)]
+    drawn_hospital, drawn_percentiles = (HOSPITAL_A, HOSPITAL_B)[person.integers(2)], Percentiles.draw(person)
+    age_years = drawn_age_years if chronological_age_years is None else chronological_age_years
+    sex, side, percentiles = sex or drawn_sex, side or drawn_side, percentiles or drawn_percentiles
+    latents = draw_latents(
+        age_years,
+        sex,
+        stream(seed, Purpose.GROWTH),
+        growth_table,
+        height_percentile=percentiles.height,
+        weight_percentile=percentiles.weight,
     )
-    age_years = drawn_age if chronological_age_years is None else chronological_age_years
-    sex, side, hospital = sex or drawn_sex, side or drawn_side, hospital or drawn_hospital
-    latents = draw_latents(age_years, sex, rng)
-    grid = _draw_grid(hospital, rng)
-    knee = Knee(Anatomy.draw(rng), latents, grid.pixel_mm)
-    scanner = draw_t1_scanner(rng, latents.red_marrow, noisy=hospital.noisy)
-    volume, labels = _acquire(knee, scanner, grid, side, planes_per_slice, rng)
+    protocol = _protocol(seed, hospital or drawn_hospital, imaging)
+    anatomy = Anatomy.draw(stream(seed, Purpose.ANATOMY))
+    volume, labels = scan(Knee(anatomy, latents), protocol, seed, side, planes_per_slice=imaging.planes_per_slice)
     return VirtualSubject(
         seed=seed,
         chronological_age_years=age_years,
         sex=sex,
         side=side,
-        hospital=hospital.name,
+        percentiles=percentiles,
         latents=latents,
+        findings=anatomy.findings,
+        protocol=protocol,
         volume=volume,
         labels=labels,
-        slice_thickness_mm=grid.thickness_mm,
-        field_strength_tesla=hospital.field_strength_tesla,
     )
 
 
-def write_virtual_dicom(folder: Path, seed: int) -> VirtualSubject:
-    """Make a virtual subject and write its series as DICOM.
+def subject_name(seed: int) -> str:
+    """Name a subject by its seed, which tells nothing of it."""
+    return f"V{seed:012x}"
+
+
+def stream(seed: int, purpose: Purpose) -> np.random.Generator:
+    """Give the random stream of one purpose, independent of all others of the seed.
 
     Args:
-        folder: Folder to write into; it is made if it is not there.
-        seed: What the subject follows from.
-
-    Raises:
-        OutputError: The folder cannot be written.
+        seed: Seed of the subject.
+        purpose: What it is for.
     """
-    # Making subjects needs numpy and scipy alone; only writing them needs the DICOM libraries.
-    from kneeage.core.manifest import VIRTUAL_IMAGE_MARK
-    from kneeage.io.write import DicomHeader, write_dicom_series
-
-    subject = virtual_subject(seed)
-    header = DicomHeader(
-        uid_seed=f"kneeage virtual subject {seed}",
-        subject_id=f"VIRTUAL-{seed}",
-        sex=subject.sex,
-        side=subject.side,
-        description="Cor T1 TSE knee (virtual)",
-        manufacturer=VIRTUAL_IMAGE_MARK,
-        model=f"hospital {subject.hospital}",
-        repetition_time_ms=560.0,
-        echo_time_ms=14.0,
-        echo_train_length=3,
-        field_strength_tesla=subject.field_strength_tesla,
-        slice_thickness_mm=subject.slice_thickness_mm,
-    )
-    write_dicom_series(folder, subject.volume, header=header)
-    return subject
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose,)))
 
 
-@dataclass(frozen=True)
-class _Grid:
-    """Where a series lies, in knee coordinates (a right-like knee)."""
-
-    pixels: int
-    pixel_mm: float
-    slices: int
-    spacing_mm: float
-    thickness_mm: float
-    columns_to: FloatArray
-    rows_to: FloatArray
-    slices_to: FloatArray
-    centre: FloatArray
-
-    def first_voxel(self) -> FloatArray:
-        """Knee coordinates of the first voxel, in mm."""
-        half = self.pixel_mm * (self.pixels - 1) / 2
-        depth = self.spacing_mm * (self.slices - 1) / 2
-        return self.centre - half * (self.columns_to + self.rows_to) - depth * self.slices_to
-
-
-def _draw_grid(hospital: Hospital, rng: np.random.Generator) -> _Grid:
-    """Draw where a coronal series of this hospital lies."""
-    columns_to, rows_to, to_front = oblique_axes(rng.normal(0, 0.07), rng.normal(0, 0.05), rng.normal(0, 0.05))
-    spacing = rng.uniform(*hospital.spacing)
-    return _Grid(
-        pixels=hospital.pixels,
-        pixel_mm=float(rng.uniform(*hospital.field_of_view)) / hospital.pixels,
-        slices=int(rng.integers(hospital.slices[0], hospital.slices[1] + 1)),
-        spacing_mm=float(spacing),
-        thickness_mm=float(spacing * hospital.thickness_share),
-        columns_to=columns_to,
-        rows_to=rows_to,
-        slices_to=-to_front,
-        centre=np.array([rng.normal(0, 5), rng.normal(-9, 3), rng.normal(4, 7)]),
-    )
-
-
-def _acquire(
-    knee: Knee, scanner: Scanner, grid: _Grid, side: Side, planes: int, rng: np.random.Generator
+def scan(
+    knee: Knee, protocol: Protocol, seed: int, side: Side, *, planes_per_slice: int = CORONAL_T1.planes_per_slice
 ) -> tuple[Volume, Volume]:
-    """Paint and render every slice, and place the stack in the world."""
-    slabs = [_paint(knee, grid, k, planes) for k in range(grid.slices)]
-    images = np.stack([render(slab, scanner, grid.pixel_mm, rng) for slab in slabs])
-    labels = np.stack([slab.label for slab in slabs])
-    affine = _affine(grid, side)
-    grey = np.clip(np.round(images * MARROW_GREY_VALUE), 0, 4095).astype(np.float32)
-    volume, label_volume = Volume(_stack(grey), affine), Volume(_stack(labels), affine)
-    return volume.reoriented(_STORED), label_volume.reoriented(_STORED)
+    """Scan a knee: paint and render every slice, and place the stack in the world.
+
+    Args:
+        knee: The knee; it carries age and sex in its latents alone.
+        protocol: Where the slices lie, and the sequence.
+        seed: Seed of the subject, for what is the scanner's and the texture's.
+        side: Left or right; a left knee is the mirror image of the right one.
+        planes_per_slice: Planes painted through each slice; an odd number.
+
+    Returns:
+        The series, float32 (1, I, J, K) of whole grey values, and the labels, uint8, as scanners store them.
+    """
+    scanning, texture = stream(seed, Purpose.SCANNER), stream(seed, Purpose.TEXTURE)
+    scanner = draw_scanner(protocol.sequence, scanning, quality=protocol.hospital.quality)
+    shape = (protocol.slices, protocol.pixels, protocol.pixels)
+    images, labels = np.empty(shape, np.float32), np.empty(shape, np.uint8)
+    for k, grid in enumerate(protocol.grids()):
+        slab = knee.slab(grid, texture, planes_per_slice)
+        images[k], labels[k] = render(slab, scanner, scanning), slab.label
+    grey = np.clip(np.round(images * MARROW_GREY_VALUE), 0, LARGEST_GREY_VALUE)
+    affine, stored = _affine(protocol, side), _STORED[protocol.plane]
+    return Volume(_stack(grey), affine).reoriented(stored), Volume(_stack(labels), affine).reoriented(stored)
 
 
-def _paint(knee: Knee, grid: _Grid, k: int, planes: int) -> Slab:
-    """Paint slice ``k``."""
-    steps = np.arange(grid.pixels) * grid.pixel_mm
-    first = grid.first_voxel() + k * grid.spacing_mm * grid.slices_to
-    points = [first[n] + grid.columns_to[n] * steps[None, :] + grid.rows_to[n] * steps[:, None] for n in range(3)]
-    x, y, z = (p.astype(np.float32) for p in points)
-    return paint_slab(knee, x, y, z, grid.slices_to.astype(np.float32), grid.thickness_mm, planes)
+def _protocol(seed: int, hospital: Hospital, imaging: Imaging) -> Protocol:
+    """Draw how the series of a subject is acquired."""
+    return draw_protocol(
+        hospital,
+        stream(seed, Purpose.PROTOCOL),
+        plane=imaging.plane,
+        weighting=imaging.weighting,
+        fat_suppressed=imaging.fat_suppressed,
+    )
 
 
-def _stack(
-    slices: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+def _stack(slices: NDArray[np.generic]) -> NDArray[np.generic]:
     """(slices, rows, columns) -> (1, I, J, K)."""
     return np.ascontiguousarray(np.transpose(slices, (2, 1, 0)))[None]
 
 
-def _affine(grid: _Grid, side: Side) -> FloatArray:
+def _affine(protocol: Protocol, side: Side) -> FloatArray:
     """Voxel-to-world matrix: lateral is the subject's right in a right knee and left in a left one.
 
-    A left knee is the mirror image, so its columns run the other way in the world until it is stored as scanners do.
+    A left knee is the mirror image, so its voxels run the other way in the world until it is stored as scanners do.
     """
+    columns_to, rows_to, slices_to = protocol.axes()
+    steps = np.column_stack(
+        [columns_to * protocol.pixel_mm, rows_to * protocol.pixel_mm, slices_to * protocol.spacing_mm]
+    )
+    middle = (np.array([protocol.pixels, protocol.pixels, protocol.slices]) - 1) / 2
     mirror = np.diag([1.0 if side is Side.RIGHT else -1.0, 1.0, 1.0])
     affine = np.eye(4)
-    affine[:3, 0] = mirror @ grid.columns_to * grid.pixel_mm
-    affine[:3, 1] = mirror @ grid.rows_to * grid.pixel_mm
-    affine[:3, 2] = mirror @ grid.slices_to * grid.spacing_mm
-    affine[:3, 3] = mirror @ (grid.first_voxel() + np.array([_KNEE_OFFSET_MM, 0.0, 0.0]))
+    affine[:3, :3] = mirror @ steps
+    affine[:3, 3] = mirror @ (protocol.centre + np.array([_KNEE_OFFSET_MM, 0.0, 0.0]) - steps @ middle)
     return affine

@@ -1,8 +1,7 @@
 """The virtual scanner: a painted slab becomes a slice image.
 
-Signals are relative to yellow marrow = 1. Source of the T1 signals: ranges read off male adolescent 3T coronal T1
-knees (muscle 0.3-0.4, subcutaneous fat to 1.5, cartilage 0.36-0.6, cruciate about 0.5, cortex and collateral ligaments
-0.05-0.2, coil shading a factor of two, texture SD 0.10-0.16 of marrow).
+An image is built as a scanner builds it: signal of the slab, moved fat, sensitivity of the coil, noise, then a window
+over k-space (acquired matrix, apodisation, motion), whose magnitude is taken.
 """
 
 from __future__ import annotations
@@ -13,226 +12,302 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from kneeage.phantom.anatomy import Knee
 from kneeage.phantom.bones import Field
+from kneeage.phantom.coil import Coil, coil_gain, draw_coil
+from kneeage.phantom.kspace import Sampling, acquire, draw_sampling, move_fat
+from kneeage.phantom.lattice import Lattice
+from kneeage.phantom.sequence import Range, Sequence, Signals, random_signals, signals
+from kneeage.phantom.slab import Slab, SliceGrid
 from kneeage.phantom.tissue import MARROW, Tissue
 
-# Lowest and highest T1 signal of each tissue.
-_T1_RANGES: dict[Tissue, tuple[float, float]] = {
-    Tissue.AIR: (0.0, 0.02),
-    Tissue.SKIN: (0.25, 0.7),
-    Tissue.SUBCUTANEOUS_FAT: (0.85, 1.35),
-    Tissue.DEEP_FAT: (0.75, 1.15),
-    Tissue.MUSCLE: (0.22, 0.45),
-    Tissue.CALF_MUSCLE: (0.22, 0.45),
-    Tissue.FASCIA: (0.08, 0.5),
-    Tissue.LIGAMENT: (0.04, 0.22),
-    Tissue.CRUCIATE: (0.15, 0.6),
-    Tissue.VESSEL: (0.05, 0.6),
-    Tissue.FLUID: (0.12, 0.4),
-    Tissue.CAPSULE: (0.12, 0.5),
-    Tissue.CARTILAGE: (0.34, 0.62),
-    Tissue.MENISCUS: (0.05, 0.22),
-    Tissue.HOFFA_FAT: (0.7, 1.2),
-    Tissue.CORTEX: (0.05, 0.25),
-    Tissue.FEMUR_EPIPHYSIS: (0.95, 1.05),
-    Tissue.FEMUR_METAPHYSIS: (0.85, 1.02),
-    Tissue.TIBIA_EPIPHYSIS: (0.92, 1.05),
-    Tissue.TIBIA_METAPHYSIS: (0.85, 1.02),
-    Tissue.FIBULA: (0.75, 1.05),
-    Tissue.PATELLA: (0.85, 1.05),
-    Tissue.LESION: (0.2, 0.6),
-    Tissue.TENDON: (0.05, 0.4),
-}
+# Step of the lattice on which coil, noise map and failure of fat suppression are evaluated: all are smooth.
+_SMOOTH_STEP_MM = 12.0
+# Signal of the last plane of a slice relative to its middle: a slice has no sharp faces. Source: assumed.
+_FACE_WEIGHT = 0.6
+# Largest growth of noise where the coil's shading is evened out. Source: assumed.
+_NOISIEST = np.float32(2.5)
+# Factor on the slab's texture. Source: SD of marrow 0.10-0.16 of its mean in adolescents, 0.035-0.05 in one adult knee.
+_TEXTURE: Range = (0.4, 1.5)
+# Share of a pixel's signal that comes from each neighbour along an axis: shapes are painted at the middle of pixels,
+# and a scanner sees the mean over their area.
+_NEIGHBOUR = 0.15
+# Width of the area over which planes must disagree to be smoothed, and the SD of that smoothing. Source: assumed, from
+# slices of 3-4 mm painted on five planes.
+_TERRACE_MM, _RAMP_MM = 3.5, 0.9
 
 
 @dataclass(frozen=True)
-class Slab:
-    """A painted slice: the tissues of several planes through it, and the plates' weights averaged over them.
+class Quality:
+    """What a hospital's scans are like: ranges a series is drawn from.
 
     Args:
-        tissue: Tissue values of shape (planes, rows, columns).
-        label: Labels of the middle plane, shape (rows, columns).
-        cartilage: Mean weight of plate cartilage, shape (rows, columns); likewise ``border`` and ``scar``.
-        border: Mean weight of the plates' dark borders.
-        scar: Mean weight of closed plates' remnants.
+        acquired_mm: Pixel that is really acquired, along the frequency axis.
+        noise: SD of the noise as a share of marrow signal in the middle of the knee.
+        normalised: How far the coil's shading is evened out afterwards; above 1 the middle of the knee becomes bright.
+        elements: Fewest and most elements of the coil.
+        artefacts: Factor on the rate of artefacts.
     """
 
-    tissue: NDArray[np.uint8]
-    label: NDArray[np.uint8]
-    cartilage: Field
-    border: Field
-    scar: Field
-
-    @property
-    def middle(self) -> NDArray[np.uint8]:
-        """Tissue of the middle plane."""
-        return np.asarray(self.tissue[len(self.tissue) // 2])
+    acquired_mm: Range = (0.35, 0.75)
+    noise: Range = (0.006, 0.055)
+    normalised: Range = (0.0, 1.2)
+    elements: tuple[int, int] = (2, 10)
+    artefacts: float = 1.0
 
 
-@dataclass(frozen=True)
-class Signals:
-    """What a sequence makes of each tissue: one signal per tissue, and those of the plate's parts."""
+@dataclass(frozen=True, eq=False)
+class Artefacts:
+    """What goes wrong; every strength is 0 in a clean series.
 
-    tissue: Field  # (tissues,)
-    cartilage: float
-    border: float
-    scar: float
+    Args:
+        motion: Amplitude in radians of a periodic phase error along the phase axis, and the distance of its ghosts in
+            pixels.
+        pulsation: Strength of a vessel's ghosts, and their distance in pixels.
+        wrap: Share of the field of view that is folded in from beyond its edge along the phase axis.
+        unsuppressed: How far fat suppression fails towards ``unsuppressed_to``, 0 to 1.
+        unsuppressed_to: Unit vector in knee coordinates, shape (3,).
+        frame: Empty margin of the image at top, bottom, left and right in pixels, and its slope: the edge that
+            correction of distortion leaves.
+    """
+
+    motion: tuple[float, float] = (0.0, 1.0)
+    pulsation: tuple[float, float] = (0.0, 20.0)
+    wrap: float = 0.0
+    unsuppressed: float = 0.0
+    unsuppressed_to: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    frame: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scanner:
-    """How one series is acquired. Lengths in mm; noise as a share of marrow signal."""
+    """How one series is acquired.
+
+    Args:
+        signals: Signal of each tissue.
+        sampling: Sampling of k-space.
+        coil: Receiving coil.
+        artefacts: What goes wrong.
+        noise: SD of the noise in the image as a share of marrow signal, where the coil's gain is 1.
+        texture: Factor on the slab's texture.
+        offset: Grey value added at the end; a negative one makes the background empty.
+    """
 
     signals: Signals
-    blur_mm: float
+    sampling: Sampling
+    coil: Coil
+    artefacts: Artefacts
     noise: float
-    shading: Field  # (6,) coefficients of the log-gain polynomial
-    texture: float
-    streaks: float
-    chemical_shift_pixels: float
-    ringing: float
+    texture: float = 1.0
+    offset: float = 0.0
 
 
-def draw_t1_scanner(rng: np.random.Generator, red_marrow: float, *, noisy: float = 1.0) -> Scanner:
-    """Draw a T1-weighted acquisition.
+def plane_weights(planes: int) -> NDArray[np.float32]:
+    """Weights of evenly spread planes through a slice, float32 (planes,), adding up to 1: its profile."""
+    away = (np.arange(planes) - (planes - 1) / 2) / max((planes - 1) / 2, 1)
+    weights = 1 - (1 - _FACE_WEIGHT) * away**2
+    return np.asarray(weights / weights.sum(), np.float32)
+
+
+def draw_scanner(sequence: Sequence, rng: np.random.Generator, *, quality: Quality | None = None) -> Scanner:
+    """Draw an acquisition with a real sequence.
 
     Args:
-        rng: Source of the variation between scanners and coils.
-        red_marrow: Share of red marrow in the metaphysis, 0 to 1, which darkens it.
-        noisy: Factor on noise and shading (hospital B is drawn with a higher one).
+        sequence: The sequence.
+        rng: Source of the variation between subjects, coils and scanners.
+        quality: What the hospital's scans are like; by default anything that hospitals have.
     """
-    levels = np.array([rng.uniform(*_T1_RANGES[tissue]) for tissue in Tissue], np.float32)
-    for tissue in (Tissue.FEMUR_METAPHYSIS, Tissue.TIBIA_METAPHYSIS):
-        levels[tissue] *= 1 - 0.6 * red_marrow
-    levels[Tissue.CALF_MUSCLE] = levels[Tissue.MUSCLE] * rng.uniform(0.9, 1.15)
-    signals = Signals(
-        levels, cartilage=rng.uniform(0.38, 0.68), border=rng.uniform(0.05, 0.35), scar=rng.uniform(0.1, 0.4)
-    )
-    return _scanner(rng, signals, noisy)
+    return _scanner(signals(sequence, rng), quality or Quality(), rng)
 
 
-def draw_random_scanner(rng: np.random.Generator, red_marrow: float) -> Scanner:
-    """Draw an acquisition of arbitrary contrast (domain randomisation), plates always apart from marrow."""
-    levels = rng.uniform(0.05, 1.1, len(Tissue)).astype(np.float32)
-    levels[Tissue.AIR] = rng.uniform(0, 0.05)
-    marrow = rng.uniform(0.3, 1.1)
-    for tissue in MARROW:
-        levels[tissue] = marrow * rng.uniform(0.8, 1.15)
-    levels[Tissue.CORTEX] = rng.uniform(0.02, 0.3) * marrow
-    for tissue in (Tissue.FEMUR_METAPHYSIS, Tissue.TIBIA_METAPHYSIS):
-        levels[tissue] *= 1 - 0.6 * red_marrow
-    plate = marrow * (rng.uniform(0.1, 0.7) if rng.random() < 0.7 else rng.uniform(1.3, 2.2))
-    signals = Signals(
-        levels, cartilage=plate, border=marrow * rng.uniform(0.05, 0.5), scar=marrow * rng.uniform(0.1, 0.5)
-    )
-    return _scanner(rng, signals, 1.5)
+def draw_random_scanner(rng: np.random.Generator) -> Scanner:
+    """Draw an acquisition of arbitrary contrast and wide quality (domain randomisation)."""
+    wide = Quality(acquired_mm=(0.3, 1.0), noise=(0.003, 0.065), normalised=(0.0, 1.4), artefacts=2.0)
+    return _scanner(random_signals(rng), wide, rng)
 
 
-def paint_slab(knee: Knee, x: Field, y: Field, z: Field, normal: Field, thickness_mm: float, planes: int) -> Slab:
-    """Paint ``planes`` planes through a slab, evenly spread over its thickness.
+def render(slab: Slab, scanner: Scanner, rng: np.random.Generator) -> Field:
+    """Render one slice image: marrow near 1 in the middle of the knee, never negative.
 
     Args:
-        knee: The knee to paint.
-        x: Lateral knee coordinates of the slab's middle plane, in mm; likewise ``y``, ``z``.
-        y: Anterior coordinates.
-        z: Superior coordinates.
-        normal: Unit normal of the slab, shape (3,).
-        thickness_mm: Thickness of the slab.
-        planes: Number of planes, at least 1; an odd number has one in the middle.
-    """
-    offsets = (np.arange(planes) - (planes - 1) / 2) / planes * thickness_mm
-    painted = [knee.paint(x + n * normal[0], y + n * normal[1], z + n * normal[2]) for n in offsets.astype(np.float32)]
-    return Slab(
-        tissue=np.stack([plane.tissue for plane in painted]),
-        label=painted[planes // 2].label,
-        cartilage=np.mean([plane.plates.cartilage for plane in painted], axis=0, dtype=np.float32),
-        border=np.mean([plane.plates.border for plane in painted], axis=0, dtype=np.float32),
-        scar=np.mean([plane.plates.scar for plane in painted], axis=0, dtype=np.float32),
-    )
-
-
-def render(slab: Slab, scanner: Scanner, pixel_mm: float, rng: np.random.Generator) -> Field:
-    """Render one slice image of the slab's shape, float32, marrow near 1.
-
-    Args:
-        slab: The painted slice (see :func:`paint_slab`).
+        slab: The painted slice.
         scanner: The acquisition.
-        pixel_mm: In-plane pixel size.
-        rng: Source of texture and noise.
+        rng: Source of the noise.
+
+    Returns:
+        Image of the slab's shape, float32 (rows, columns).
     """
-    textured = _signal(slab, scanner.signals) * _texture(slab.middle, scanner, pixel_mm, rng)
-    shifted = _shift_fat(textured, slab.middle, scanner)
-    blurred = np.asarray(ndimage.gaussian_filter(shifted, scanner.blur_mm / pixel_mm))
-    shaded = blurred * _shading(blurred.shape, scanner.shading)
-    return _add_noise(_ring(shaded, scanner.ringing), scanner.noise, rng)
+    gain, noise_gain, unsuppressed = _smooth_maps(slab.grid, scanner)
+    water, fat = _water_and_fat(slab, scanner)
+    shaded = (water + move_fat(fat * unsuppressed, slab.grid.pixel_mm, scanner.sampling)) * gain
+    image = _area_mean(shaded)
+    _add_artefacts(image, slab, scanner)
+    noise = noise_gain * np.float32(scanner.noise)
+    acquired = acquire(image, noise, slab.grid.pixel_mm, scanner.sampling, scanner.artefacts.motion, rng)
+    return _finished(acquired, scanner)
 
 
-def _scanner(rng: np.random.Generator, signals: Signals, noisy: float) -> Scanner:
+def _water_and_fat(slab: Slab, scanner: Scanner) -> tuple[Field, Field]:
+    """Signal of water and of fat over the slab, with the plates laid over the tissue."""
+    levels = scanner.signals
+    table = (levels.tissue - levels.fat + 1j * levels.fat).astype(np.complex64)
+    weights = plane_weights(len(slab.tissue))
+    # Water is the real part and fat the imaginary one, so that one look-up finds both.
+    both = np.zeros(slab.grid.shape, np.complex64)
+    for weight, plane in zip(weights, slab.tissue, strict=True):
+        both += np.take(weight * table, plane)
+    water, fat = _without_terraces(both.real, both.imag, slab)
+    _mix_red_marrow(water, fat, slab, levels)
+    _lay_plates_over(water, fat, slab, levels)
+    modulation = np.maximum(1 + np.float32(scanner.texture) * slab.texture, 0)
+    water *= modulation
+    fat *= modulation
+    return water, fat
+
+
+def _without_terraces(water: Field, fat: Field, slab: Slab) -> tuple[Field, Field]:
+    """Smooth where the planes of a slice disagree over a wide area: a few planes make terraces of what is a ramp."""
+    mixed = (slab.tissue[1:] != slab.tissue[:-1]).any(axis=0).astype(np.float32)
+    wide = ndimage.uniform_filter(mixed, round(_TERRACE_MM / slab.grid.pixel_mm))
+    share = np.clip(3 * wide - 1.5, 0, 1)
+    if not share.any():
+        return water.copy(), fat.copy()
+    sigma = _RAMP_MM / slab.grid.pixel_mm
+    smooth = (ndimage.gaussian_filter(layer, sigma, truncate=2.0) for layer in (water, fat))
+    ramps = [layer + share * (ramp - layer) for layer, ramp in zip((water, fat), smooth, strict=True)]
+    return ramps[0], ramps[1]
+
+
+def _mix_red_marrow(water: Field, fat: Field, slab: Slab, levels: Signals) -> None:
+    """Replace a share of yellow marrow by red marrow, in place."""
+    yellow = levels.tissue[Tissue.FEMUR_EPIPHYSIS], levels.fat[Tissue.FEMUR_EPIPHYSIS]
+    share = slab.red * _IS_MARROW[slab.middle]
+    water += share * np.float32(levels.red_marrow - levels.red_marrow_fat - (yellow[0] - yellow[1]))
+    fat += share * np.float32(levels.red_marrow_fat - yellow[1])
+    np.maximum(water, 0, out=water)
+    np.maximum(fat, 0, out=fat)
+
+
+def _lay_plates_over(water: Field, fat: Field, slab: Slab, levels: Signals) -> None:
+    """Lay open plates over the tissue, and scars where they are darker than it, in place."""
+    covered = np.maximum(1 - slab.cartilage - slab.border, 0)
+    water *= covered
+    fat *= covered
+    water += slab.cartilage * np.float32(levels.cartilage) + slab.border * np.float32(levels.border)
+    total = water + fat
+    kept = 1 - slab.scar * np.maximum(1 - np.float32(levels.scar) / np.maximum(total, 1e-6), 0)
+    water *= kept
+    fat *= kept
+
+
+def _area_mean(image: Field) -> Field:
+    """The image with a little of each neighbour along both axes, so that edges have no steps."""
+    return _with_neighbours(_with_neighbours(image).T).T
+
+
+def _with_neighbours(image: Field) -> Field:
+    """The image with a little of each neighbour along axis 0; its ends are repeated."""
+    near = np.float32(_NEIGHBOUR)
+    mean: Field = image * (1 - 2 * near)
+    mean[1:] += near * image[:-1]
+    mean[:-1] += near * image[1:]
+    mean[0] += near * image[0]
+    mean[-1] += near * image[-1]
+    return mean
+
+
+def _smooth_maps(grid: SliceGrid, scanner: Scanner) -> tuple[Field, Field, Field]:
+    """Gain of the signal, gain of the noise, and how much more fat shows than suppression meant to leave."""
+    lattice = Lattice(grid, 1, _SMOOTH_STEP_MM)
+    x, y, z = lattice.points()
+    coil, failure = scanner.coil, scanner.artefacts
+    gain = coil_gain(coil, x, y, z)
+    middle = np.exp(-(x**2 + y**2) / np.float32(2 * 35.0**2))
+    towards = sum(c * np.float32(u) for c, u in zip((x, y, z), failure.unsuppressed_to, strict=True))
+    failed = np.float32(failure.unsuppressed) / (1 + np.exp((55.0 - towards) / 12.0))
+    maps = {
+        "gain": gain ** np.float32(1 - coil.normalised),
+        "noise": np.minimum(gain ** np.float32(-coil.normalised), _NOISIEST)
+        * (1 + np.float32(coil.acceleration) * middle),
+        "fat": 1 + (1 / scanner.signals.fat_left - 1) * failed,
+    }
+    found = lattice.at_pixels({name: np.asarray(value, np.float32) for name, value in maps.items()})[0]
+    return found["gain"], found["noise"], found["fat"]
+
+
+def _add_artefacts(image: Field, slab: Slab, scanner: Scanner) -> None:
+    """Add pulsation and wrap-around, in place."""
+    axis, artefacts = scanner.sampling.phase_axis, scanner.artefacts
+    strength, distance = artefacts.pulsation
+    if strength > 0:
+        blood = np.where(slab.middle == Tissue.VESSEL, np.float32(strength), np.float32(0))
+        for order in (-3, -2, -1, 1, 2, 3):
+            image += np.roll(blood, int(order * distance), axis) * np.float32(-((-0.75) ** abs(order)))
+        np.maximum(image, 0, out=image)
+    folded = round(artefacts.wrap * image.shape[axis])
+    if folded:
+        _fold(np.moveaxis(image, axis, 0), folded)
+
+
+def _fold(image: Field, count: int) -> None:
+    """Add to both ends of axis 0 what lies beyond the other end (taken to mirror what lies inside it), in place."""
+    weights = np.linspace(1, 0, count, endpoint=False, dtype=np.float32)[:, None]
+    first, last = image[:count].copy(), image[: -count - 1 : -1].copy()
+    image[:count] += weights * last
+    image[: -count - 1 : -1] += weights * first
+
+
+def _finished(acquired: NDArray[np.complex64], scanner: Scanner) -> Field:
+    """Magnitude, offset and empty margins."""
+    image = np.abs(acquired)
+    if scanner.offset:
+        image += np.float32(scanner.offset)
+        np.maximum(image, 0, out=image)
+    top, bottom, left, right, slope = scanner.artefacts.frame
+    if any((top, bottom, left, right)):
+        rows, columns = np.arange(image.shape[0])[:, None], np.arange(image.shape[1])[None, :]
+        down, along = rows - slope * columns, columns + slope * rows
+        inside = (down >= top) & (down < len(image) - bottom) & (along >= left) & (along < image.shape[1] - right)
+        image *= inside
+    return np.asarray(image, np.float32)
+
+
+_IS_MARROW = np.isin(np.arange(256), [int(tissue) for tissue in MARROW]).astype(np.float32)
+
+
+def _scanner(levels: Signals, quality: Quality, rng: np.random.Generator) -> Scanner:
     """Draw what does not depend on contrast."""
+    noise = float(np.exp(rng.uniform(*np.log(quality.noise))))
     return Scanner(
-        signals=signals,
-        blur_mm=rng.uniform(0.15, 0.45),
-        noise=rng.uniform(0.005, 0.05) * noisy,
-        shading=(rng.normal(size=6) * np.array([0.22, 0.25, 0.25, 0.35, 0.2, 0.2]) * np.sqrt(noisy)).astype(np.float32),
-        texture=rng.uniform(0.03, 0.15),
-        streaks=rng.uniform(0.0, 0.15),
-        chemical_shift_pixels=rng.uniform(-2.0, 2.0),
-        ringing=rng.uniform(0.0, 0.25),
+        signals=levels,
+        sampling=draw_sampling(quality.acquired_mm, rng),
+        coil=draw_coil(quality.elements, quality.normalised, rng),
+        artefacts=_draw_artefacts(quality.artefacts, levels.fat_left < 1, rng),
+        noise=noise,
+        texture=float(np.exp(rng.uniform(*np.log(_TEXTURE)))),
+        offset=_draw_offset(noise, rng),
     )
 
 
-def _signal(slab: Slab, signals: Signals) -> Field:
-    """Mean signal over the slab with the plates laid over it."""
-    image = np.mean(signals.tissue[slab.tissue], axis=0, dtype=np.float32)
-    covered = 1 - np.clip(slab.cartilage + slab.border, 0, 1)
-    image = image * covered + slab.cartilage * signals.cartilage + slab.border * signals.border
-    return np.asarray(image * (1 - slab.scar) + slab.scar * np.minimum(image, signals.scar), dtype=np.float32)
+def _draw_offset(noise: float, rng: np.random.Generator) -> float:
+    """Draw the offset: many scanners leave an empty background, some a grey one. Source: rates assumed."""
+    kind = rng.random()
+    if kind < 0.45:
+        return float(-noise * rng.uniform(1.5, 4))
+    return rng.uniform(0, 0.04) if kind < 0.6 else 0.0
 
 
-def _texture(tissue: NDArray[np.uint8], scanner: Scanner, pixel_mm: float, rng: np.random.Generator) -> Field:
-    """Multiplicative texture: fine in bone, streaked along the metaphysis, coarse everywhere."""
-    shape = tissue.shape
-    fine = _grain(rng, shape, (0.35 / pixel_mm, 0.35 / pixel_mm))
-    streaks = _grain(rng, shape, (2.2 / pixel_mm, 0.45 / pixel_mm))
-    coarse = _grain(rng, shape, (2.5 / pixel_mm, 2.5 / pixel_mm))
-    metaphysis = np.isin(tissue, (Tissue.FEMUR_METAPHYSIS, Tissue.TIBIA_METAPHYSIS))
-    bone = np.isin(tissue, [int(tissue) for tissue in MARROW])
-    texture = scanner.texture * np.where(bone, fine, 0.6 * fine) + 0.06 * coarse
-    return np.asarray(
-        np.clip(1 + texture + np.where(metaphysis, scanner.streaks * streaks, 0), 0.2, 2), dtype=np.float32
+def _draw_artefacts(rate: float, fat_suppressed: bool, rng: np.random.Generator) -> Artefacts:
+    """Draw what goes wrong. Source: rates assumed."""
+    to = rng.normal(size=3)
+    to /= np.linalg.norm(to)
+    happens = rng.random(5) < rate * np.array([0.12, 0.25, 0.05, 0.4, 0.12])
+    slope = rng.normal(0, 0.015)
+    top, bottom, left, right = (float(edge) for edge in np.where(rng.random(4) < 0.6, rng.uniform(0, 12, 4), 0))
+    return Artefacts(
+        motion=(rng.uniform(0.03, 0.2), rng.uniform(4, 40)) if happens[0] else (0.0, 1.0),
+        pulsation=(rng.uniform(0.05, 0.3), rng.uniform(8, 40)) if happens[1] else (0.0, 20.0),
+        wrap=rng.uniform(0.02, 0.12) if happens[2] else 0.0,
+        unsuppressed=rng.uniform(0.1, 0.8) if happens[3] and fat_suppressed else 0.0,
+        unsuppressed_to=(float(to[0]), float(to[1]), float(to[2])),
+        frame=(top, bottom, left, right, slope) if happens[4] else (0.0, 0.0, 0.0, 0.0, 0.0),
     )
-
-
-def _grain(rng: np.random.Generator, shape: tuple[int, ...], sigma: tuple[float, float]) -> Field:
-    """Smoothed noise of unit SD."""
-    grain = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma)
-    return np.asarray(grain / max(float(grain.std()), 1e-6), dtype=np.float32)
-
-
-def _shift_fat(image: Field, tissue: NDArray[np.uint8], scanner: Scanner) -> Field:
-    """Move the signal of fat and marrow along the columns: chemical shift draws dark and bright edges."""
-    fatty = np.isin(tissue, [*MARROW, Tissue.SUBCUTANEOUS_FAT, Tissue.DEEP_FAT, Tissue.HOFFA_FAT])
-    fat = np.where(fatty, image, 0)
-    moved = ndimage.shift(fat, (scanner.chemical_shift_pixels, 0), order=1)
-    return np.asarray(image - fat + moved, dtype=np.float32)
-
-
-def _shading(shape: tuple[int, ...], coefficients: Field) -> Field:
-    """Smooth gain of the coil: the exponential of a second-order polynomial, falling off to the ends."""
-    rows = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
-    columns = np.linspace(-1, 1, shape[1], dtype=np.float32)[None, :]
-    c = coefficients
-    log_gain = c[1] * rows + c[2] * columns - abs(c[3]) * rows**2 + c[4] * columns**2 + c[5] * rows * columns
-    return np.asarray(np.exp(log_gain), dtype=np.float32)
-
-
-def _ring(image: Field, strength: float) -> Field:
-    """Sharpen a little with overshoot, as truncated k-space does."""
-    return np.asarray(image + strength * (image - ndimage.gaussian_filter(image, 1.2)), dtype=np.float32)
-
-
-def _add_noise(image: Field, noise: float, rng: np.random.Generator) -> Field:
-    """Rician noise."""
-    real = image + noise * rng.standard_normal(image.shape, dtype=np.float32)
-    return np.asarray(np.hypot(real, noise * rng.standard_normal(image.shape)), dtype=np.float32)

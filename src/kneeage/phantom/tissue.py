@@ -32,6 +32,12 @@ class Tissue(IntEnum):
     PATELLA = 21
     LESION = 22
     TENDON = 23
+    NERVE = 24
+    EPIPHYSEAL_CARTILAGE = 25
+    BONE_ISLAND = 26
+    CYST = 27
+    OEDEMA = 28
+    METAL = 29
 
 
 MARROW = (

@@ -1,0 +1,135 @@
+"""Measure growth plates on true labels at image resolution, beside the latents they were painted from.
+
+``python -m benchmarks.plate_measurements`` renders the labels of virtual knees in both hospitals' protocols, measures
+them as any series is measured, writes the table to ``benchmarks/results/plate_measurements.csv``, and says which
+errors follow from it; ``kneeage.phantom.measured`` holds them. It also says how well the latents can be read off
+linearly (R squared).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Plane, PlateSite, Sex
+from kneeage.core.result import PlateReport
+from kneeage.core.volume import Volume
+from kneeage.infer.morphometry import measure_plate
+from kneeage.infer.region import find_sites
+from kneeage.phantom.anatomy import Anatomy, Knee
+from kneeage.phantom.growth import FloatArray, draw_latents
+from kneeage.phantom.latents import KneeLatents, PlateLatents
+from kneeage.phantom.measured import fit_error
+from kneeage.phantom.protocol import HOSPITAL_A, HOSPITAL_B, Protocol, draw_protocol
+from kneeage.phantom.sequence import Weighting
+
+TABLE = Path("benchmarks/results/plate_measurements.csv")
+SITES: dict[str, PlateSite] = {"femur": DISTAL_FEMUR, "tibia": PROXIMAL_TIBIA}
+# Ages at which plates are open or bridging; a closed plate is measured without error.
+AGES_YEARS = (8.0, 20.0)
+# Two of four knees get a bridged share and a thickness of their own, because few are bridging at any age.
+THICKNESS_MM = (0.5, 1.5)
+Row = dict[str, str | float]
+
+
+def main() -> None:
+    """Measure, write the table, and say what follows from it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--knees", type=int, default=320)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rows = [row for n in range(options.knees) for row in measured_knee(np.random.default_rng([options.seed, n]), n)]
+    with TABLE.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    for plate in SITES:
+        print(json.dumps({plate: summary([row for row in rows if row["plate"] == plate])}))
+
+
+def measured_knee(rng: np.random.Generator, number: int) -> list[Row]:
+    """Draw a knee, render its labels in a protocol, and measure both plates."""
+    sex = list(Sex)[number % 2]
+    latents = draw_latents(float(rng.uniform(*AGES_YEARS)), sex, rng)
+    if number % 4 >= 2:
+        latents = _bridging(latents, rng)
+    hospital = (HOSPITAL_A, HOSPITAL_B)[number % 2]
+    protocol = draw_protocol(hospital, rng, plane=Plane.CORONAL, weighting=Weighting.T1, fat_suppressed=False)
+    labels = label_volume(Knee(Anatomy.draw(rng), latents), protocol)
+    sites = find_sites(labels)
+    return [
+        {
+            "knee": number,
+            "hospital": hospital.name,
+            "pixel_mm": round(protocol.pixel_mm, 4),
+            "plate": plate,
+            **_beside(getattr(latents, plate), measure_plate(labels, site, sites.of(site))),
+        }
+        for plate, site in SITES.items()
+    ]
+
+
+def _beside(latents: PlateLatents, report: PlateReport) -> Row:
+    """Put what was measured beside the latents."""
+    return {
+        "thickness_mm": round(latents.thickness_mm, 4),
+        "bridged": round(latents.bridged, 4),
+        "measured_thickness_mm": round(report.thickness_mm or math.nan, 4),
+        "measured_openness": round(report.openness or 0.0, 4),
+    }
+
+
+def label_volume(knee: Knee, protocol: Protocol) -> Volume:
+    """Render the labels of a right knee as a volume."""
+    labels = np.stack([knee.labels(grid) for grid in protocol.grids()])
+    columns_to, rows_to, slices_to = protocol.axes()
+    affine = np.eye(4)
+    affine[:3, :3] = np.column_stack(
+        [columns_to * protocol.pixel_mm, rows_to * protocol.pixel_mm, slices_to * protocol.spacing_mm]
+    )
+    return Volume(np.ascontiguousarray(np.transpose(labels, (2, 1, 0)))[None], affine).reoriented("LIP")
+
+
+def summary(rows: list[Row]) -> dict[str, object]:
+    """Give the errors of one plate's measurement, and how well its latents are read off linearly."""
+    values = columns(rows)
+    error = fit_error(**values)
+    seen = values["measured_openness"] > 0
+    return {
+        **{name: round(value, 4) for name, value in dataclasses.asdict(error).items()},
+        "r2_thickness": round(_r2(values["thickness_mm"][seen], values["measured_thickness_mm"][seen]), 3),
+        "r2_openness": round(_r2(1 - values["bridged"], values["measured_openness"]), 3),
+        "plates": len(rows),
+    }
+
+
+def columns(rows: list[Row]) -> dict[str, FloatArray]:
+    """Give the numbers of a table's rows, as ``fit_error`` takes them."""
+    names = ("thickness_mm", "bridged", "measured_thickness_mm", "measured_openness")
+    return {name: np.array([float(row[name]) for row in rows]) for name in names}
+
+
+def _r2(truth: FloatArray, measured: FloatArray) -> float:
+    """Share of the variance that a straight line through the measurements explains."""
+    return float(np.corrcoef(truth, measured)[0, 1] ** 2)
+
+
+def _bridging(latents: KneeLatents, rng: np.random.Generator) -> KneeLatents:
+    """Give both plates a bridged share of their own, and a thickness as it is then."""
+    plates = {
+        plate: dataclasses.replace(
+            getattr(latents, plate), bridged=float(rng.uniform(0, 1)), thickness_mm=float(rng.uniform(*THICKNESS_MM))
+        )
+        for plate in SITES
+    }
+    return dataclasses.replace(latents, **plates)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""``kneeage phantom``: virtual cohorts with known truth."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kneeage.cli import ceiling, sheet
+from kneeage.cli.options import one_of
+from kneeage.cli.speak import answering, counting, give, tell
+from kneeage.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from kneeage.phantom.make import CohortRecipe, Runner
+
+app = typer.Typer(name="phantom", help="Make virtual cohorts with known truth.", no_args_is_help=True)
+
+
+@app.command("make")
+@answering
+def make_phantom(
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="New folder, or that of a broken-off run, which goes on."),
+    ],
+    preset: Annotated[str, typer.Option(metavar="table1|table1-tight|forensic", help="Kind of cohort.")] = "forensic",
+    subjects: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How many, in the preset's proportions; the whole preset if not given."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="S", help="What the cohort follows from.")] = 0,
+    file_format: Annotated[str, typer.Option("--format", metavar="dicom|nifti", help="How images are written.")] = (
+        "dicom"
+    ),
+    plane: Annotated[str, typer.Option(metavar="coronal|sagittal", help="Plane of the series.")] = "coronal",
+    sequence: Annotated[str, typer.Option(metavar="T1|PD|T2", help="Weighting of the series.")] = "T1",
+    fat_suppressed: Annotated[bool, typer.Option("--fat-suppressed", help="Suppress the signal of fat.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes on this machine; one per core if not given.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler to use instead; needs the extra `cluster`."),
+    ] = None,
+) -> None:
+    """Make a virtual cohort: images, true labels, and a table of all that is known of each subject."""
+    from kneeage.phantom.make import make_cohort
+
+    run = _runner(workers, scheduler)
+    recipe = _recipe(preset, subjects, seed, file_format, (plane, sequence, fat_suppressed))
+    _tell_share(recipe)
+    with counting("Making virtual subjects") as count:
+        made = make_cohort(output, recipe, run, count)
+    tell(f"{made.subjects} virtual subjects, {made.kept} of them from an earlier run. For demonstration only.")
+    give(str(output / "subjects.csv"))
+
+
+def _recipe(
+    preset: str, subjects: int | None, seed: int, file_format: str, imaging: tuple[str, str, bool]
+) -> CohortRecipe:
+    """Put the options together.
+
+    Raises:
+        UsageError: One of them is not taken.
+    """
+    from kneeage.core.anatomy import Plane
+    from kneeage.phantom.cohort import Imaging
+    from kneeage.phantom.make import CohortRecipe
+    from kneeage.phantom.presets import PRESETS
+    from kneeage.phantom.sequence import Weighting
+    from kneeage.phantom.write import FileFormat
+
+    plane, weighting, fat_suppressed = imaging
+    chosen = PRESETS[one_of("preset", preset, list(PRESETS))]
+    return CohortRecipe(
+        chosen,
+        chosen.subjects if subjects is None else subjects,
+        seed,
+        FileFormat(one_of("format", file_format, list(FileFormat))),
+        Imaging(
+            Plane(one_of("plane", plane, [Plane.CORONAL, Plane.SAGITTAL])),
+            Weighting(one_of("sequence", weighting, list(Weighting))),
+            fat_suppressed,
+        ),
+    )
+
+
+def _runner(workers: int | None, scheduler: str | None) -> Runner:
+    """Choose where the work is done.
+
+    Raises:
+        UsageError: Both places are asked for, or no worker.
+    """
+    from kneeage.infer.engine import available_cores
+    from kneeage.phantom.workers import on_cluster, on_cores
+
+    if scheduler is not None:
+        if workers is not None:
+            raise UsageError("give --workers for this machine or --scheduler for a cluster, not both")
+        return partial(on_cluster, scheduler=scheduler)
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be 1 or more; found {workers}")
+    return partial(on_cores, workers=workers or available_cores())
+
+
+def _tell_share(recipe: CohortRecipe) -> None:
+    """Say when only a part of the preset is made."""
+    preset = recipe.preset
+    if recipe.subjects < preset.subjects:
+        share = f"{recipe.subjects} of the {preset.subjects} subjects of {preset.name}"
+        tell(f"{share}, in its proportions (largest remainder).")
+
+
+app.command()(ceiling.ceiling)
+app.command()(sheet.sheet)

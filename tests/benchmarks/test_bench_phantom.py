@@ -1,0 +1,52 @@
+"""The benchmark of the virtual cohort times what it says, in miniature."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import bench_phantom
+from benchmarks.bench_phantom import STAGES, Sample, Stopwatch, SubjectTimes, reference_seconds, report, subject_times
+from kneeage.phantom.cohort import HOSPITAL_A
+from tests.phantom.miniature import coarse
+
+
+def test_an_inner_stage_does_not_count_for_the_outer_one() -> None:
+    watch = Stopwatch()
+    inner = watch.timed("inner", lambda: _work(0.04))
+    watch.timed("outer", lambda: (_work(0.01), inner()))()
+    assert watch.seconds["inner"] == pytest.approx(0.04, abs=0.01)
+    assert watch.seconds["outer"] == pytest.approx(0.01, abs=0.01)
+
+
+def test_the_stages_of_a_subject_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_phantom, "HOSPITAL_A", coarse(HOSPITAL_A))
+    monkeypatch.setattr(bench_phantom, "PIXELS", 48)
+    monkeypatch.setattr(bench_phantom, "SLICES", 2)
+    times = subject_times(tmp_path / "subject")
+    assert set(times.stages) == set(STAGES)
+    assert min(times.stages.values()) > 0
+    assert sum(times.stages.values()) == pytest.approx(times.processor)
+    assert (tmp_path / "subject" / "labels.nii.gz").exists()
+
+
+def test_the_reference_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_phantom, "REFERENCE_OPERATIONS", 3)
+    assert reference_seconds(repeats=2) > 0
+
+
+def test_the_report_names_budgets_and_extrapolates() -> None:
+    times = [SubjectTimes(1.5, 1.4, dict.fromkeys(STAGES, 0.3))] * 3
+    text = report(times, 0.05, Sample(subjects=10, seconds=10.0, workers=2))
+    assert "| one subject, made and written | 1.50 | 2 |" in text
+    assert "a subject costs 28 of them" in text
+    assert "1.00 s per subject, so that all 1,553 take 26 minutes (at most 30)" in text
+
+
+def _work(seconds: float) -> None:
+    """Keep the processor busy."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass

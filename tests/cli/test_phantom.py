@@ -1,0 +1,162 @@
+"""``kneeage phantom make``: options in, a cohort or one sentence out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from kneeage.cli import speak
+from kneeage.core.anatomy import Plane
+from kneeage.core.errors import OutputError, WorkerError
+from kneeage.phantom import make, presets, workers
+from kneeage.phantom.cohort import CORONAL_T1, Imaging
+from kneeage.phantom.make import CohortRecipe, MadeCohort
+from kneeage.phantom.sequence import Weighting
+from kneeage.phantom.write import FileFormat
+from tests.cli.conftest import Run
+from tests.phantom.miniature import SMALL_PRESET
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[CohortRecipe]:
+    """Recipes that were asked for; nothing is made."""
+    recipes: list[CohortRecipe] = []
+
+    def note(_folder: Path, recipe: CohortRecipe, *_: object) -> MadeCohort:
+        recipes.append(recipe)
+        return MadeCohort(recipe.subjects, 0)
+
+    monkeypatch.setattr(make, "make_cohort", note)
+    return recipes
+
+
+def test_a_small_cohort_is_made_and_gone_on_with(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(presets.PRESETS, "forensic", SMALL_PRESET)
+    command = ("phantom", "make", "-o", tmp_path / "c", "--subjects", "2", "--format", "nifti", "--workers", "1")
+    done = run(*command)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'c' / 'subjects.csv'}\n"
+    assert "2 of the 6 subjects of small, in its proportions (largest remainder)." in done.stderr
+    assert "For demonstration only." in done.stderr
+    with (tmp_path / "c" / "subjects.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 2
+    assert json.loads((tmp_path / "c" / "cohort.json").read_bytes())["format"] == "nifti"
+    assert "2 virtual subjects, 2 of them from an earlier run." in run(*command).stderr
+
+
+def test_every_option_reaches_the_recipe(run: Run, asked: list[CohortRecipe], tmp_path: Path) -> None:
+    done = run(
+        *("phantom", "make", "-o", tmp_path / "c", "--preset", "table1", "--seed", "7", "--format", "nifti"),
+        *("--plane", "sagittal", "--sequence", "PD", "--fat-suppressed"),
+    )
+    assert done.exit_code == 0, done.stderr
+    (recipe,) = asked
+    assert (recipe.preset.name, recipe.subjects, recipe.seed) == ("table1", 1553, 7)
+    assert recipe.file_format is FileFormat.NIFTI
+    assert recipe.imaging == Imaging(Plane.SAGITTAL, Weighting.PD, fat_suppressed=True)
+    assert "largest remainder" not in done.stderr
+
+
+def test_the_usual_cohort_is_coronal_t1_dicom(run: Run, asked: list[CohortRecipe], tmp_path: Path) -> None:
+    assert run("phantom", "make", "-o", tmp_path / "c", "--subjects", "3").exit_code == 0
+    assert (asked[0].preset.name, asked[0].file_format, asked[0].imaging) == ("forensic", FileFormat.DICOM, CORONAL_T1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--preset", "table2"), "--preset takes table1, table1-tight, forensic; found 'table2'"),
+        (("--format", "nrrd"), "--format takes dicom, nifti; found 'nrrd'"),
+        (("--plane", "axial"), "--plane takes coronal, sagittal; found 'axial'"),
+        (("--sequence", "T3"), "--sequence takes T1, PD, T2; found 'T3'"),
+        (("--subjects", "0"), "preset 'forensic' has 1 to 1800 subjects; found 0"),
+        (("--subjects", "9999"), "has 1 to 1800 subjects; found 9999"),
+        (("--subjects", "many"), "Invalid value for '--subjects'"),
+        (("--seed", "-1"), "the seed must be a whole number from 0; found -1"),
+        (("--workers", "0"), "--workers must be 1 or more; found 0"),
+        (("--workers", "2", "--scheduler", "tcp://x:1"), "not both"),
+    ],
+)
+def test_a_wrong_option_ends_with_2_and_makes_nothing(
+    options: tuple[str, ...], words: str, run: Run, tmp_path: Path
+) -> None:
+    done = run("phantom", "make", "-o", tmp_path / "c", *options)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_needed(run: Run) -> None:
+    assert run("phantom", "make").exit_code == 2
+
+
+@pytest.mark.parametrize("error", [OutputError("the disk is full: 'c'"), WorkerError("a worker process died")])
+def test_a_failure_ends_with_1_and_one_sentence(
+    error: Exception, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(make, "make_cohort", fail)
+    done = run("phantom", "make", "-o", tmp_path / "c", "--subjects", "1")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == f"kneeage: {error}"
+
+
+def test_another_folder_s_work_is_not_touched(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("years of work", encoding="utf-8")
+    done = run("phantom", "make", "-o", tmp_path, "--subjects", "1")
+    assert done.exit_code == 1
+    assert "is a folder that is not empty" in done.stderr
+
+
+def test_a_scheduler_is_given_the_work(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses: list[str] = []
+
+    def on_cluster(_work: object, jobs: list[object], scheduler: str) -> Iterator[None]:
+        addresses.append(scheduler)
+        assert len(jobs) == 2
+        raise WorkerError("as far as this test goes")
+        yield
+
+    monkeypatch.setattr(workers, "on_cluster", on_cluster)
+    monkeypatch.setitem(presets.PRESETS, "forensic", SMALL_PRESET)
+    run("phantom", "make", "-o", tmp_path / "c", "--subjects", "2", "--scheduler", "tcp://head:8786")
+    assert addresses == ["tcp://head:8786"]
+
+
+def test_without_the_extra_a_scheduler_is_refused_with_the_remedy(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    done = run("phantom", "make", "-o", tmp_path / "c", "--subjects", "1", "--scheduler", "tcp://head:8786")
+    assert done.exit_code == 2
+    assert "pip install 'kneeage[cluster]'" in done.stderr
+
+
+def test_help_names_the_commands(run: Run) -> None:
+    shown = run("phantom", "--help").stdout
+    assert [name for name in ("make", "ceiling", "sheet") if name not in shown] == []
+
+
+def test_a_terminal_shows_how_many_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    terminal = Console(file=shown, force_terminal=True, width=100)
+    monkeypatch.setattr(speak, "_console", lambda **_: terminal)
+    with speak.counting("Making virtual subjects") as count:
+        count(2, 3)
+    assert "Making virtual subjects" in shown.getvalue()
+    assert "2/3" in shown.getvalue()
+
+
+def test_a_pipe_shows_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with speak.counting("Making virtual subjects") as count:
+        count(2, 3)
+    assert capsys.readouterr() == ("", "")
