@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format bench bench-phantom schema system-packages clean distclean
+.PHONY: help demo test test-slow lint format bench bench-phantom realism schema growth system-packages clean distclean
 
 # Tests and benchmarks may import ONNX Runtime before kneeage, which sets the same.
 export ORT_DISABLE_TELEMETRY := 1
@@ -43,6 +43,12 @@ bench: $(DEVELOPMENT) ## measure serving; writes benchmarks/results/
 
 bench-phantom: $(DEVELOPMENT) ## measure the virtual cohort; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.bench_phantom
+
+realism: $(DEVELOPMENT) ## compare virtual knees with real ones; writes benchmarks/results/
+	$(BIN)/python -m benchmarks.realism
+
+growth: $(DEVELOPMENT) ## fill in docs/growth.md and draw its picture; takes a few minutes
+	$(BIN)/python -m tools.write_growth
 
 schema: $(DEVELOPMENT) ## generate docs/result.schema.json from the code
 	$(BIN)/python tools/write_schema.py

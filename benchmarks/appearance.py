@@ -17,6 +17,7 @@ BoolArray = NDArray[np.bool_]
 _LIMB_SHARE, _BRIGHT_SHARE = 0.15, 0.55
 # Profiles across a plate reach this far; marrow beside it is looked at beyond the second distance.
 _PROFILE_MM, _BESIDE_MM = 6.0, 3.0
+_LEAST_SHARE = 0.4
 # The darkest point is looked for this near to the line; the profile is a mean over this much of the line.
 _SEARCH_MM, _ALONG_MM = 1.5, 1.2
 # Height of the part of the leg whose outline is looked at.
@@ -239,14 +240,22 @@ def _patch(look: Look, k: int, size: int) -> FloatArray:
 
 
 def _plate(look: Look, bone: str) -> dict[str, float]:
-    """Darkest value of the dip at a plate's site relative to marrow beside it, and its width at half depth in mm."""
+    """The dip at a plate's site, and how much brighter the epiphysis is than the metaphysis.
+
+    The dip's darkest value is relative to marrow beside it, its width is that at half depth.
+    """
     found = [dip for line in look.sites[bone] for dip in _dips(look, line)]
-    darkest, width = np.median(found, axis=0) if found else (np.nan, np.nan)
-    return {"darkest": float(darkest), "width, mm": float(width)}
+    darkest, width, step = np.median(found, axis=0) if found else (np.nan,) * 3
+    epiphysis_below = bone == "femur"
+    return {
+        "darkest": float(darkest),
+        "width, mm": float(width),
+        "step": float(step if epiphysis_below else 1 / step),
+    }
 
 
-def _dips(look: Look, line: Line) -> Iterator[tuple[float, float]]:
-    """Darkest value and width of the dip along a line, corrected for its slope."""
+def _dips(look: Look, line: Line) -> Iterator[tuple[float, float, float]]:
+    """Darkest value of the dip along a line, its width corrected for the slope, and marrow below relative to above."""
     image, step = look.images[line.k], 0.1
     away = np.arange(-_PROFILE_MM, _PROFILE_MM + step / 2, step)
     rows = line.rows[:, None] + away / look.pixel_mm
@@ -255,8 +264,11 @@ def _dips(look: Look, line: Line) -> Iterator[tuple[float, float]]:
     profiles = ndimage.uniform_filter1d(profiles, max(round(_ALONG_MM / look.pixel_mm), 1), axis=0)
     slopes = 1 / np.sqrt(1 + np.gradient(line.rows) ** 2)
     for profile, slope in zip(profiles[::2], slopes[::2], strict=True):
-        darkest, width = _dip(profile, away)
-        yield darkest, width * float(slope)
+        above, below = (float(np.median(profile[side * away > _BESIDE_MM])) for side in (-1, 1))
+        # No marrow on both sides: a metal void, or a plate that leaves the bone.
+        if min(above, below) > _LEAST_SHARE * look.marrow:
+            darkest, width = _dip(profile, away)
+            yield darkest, width * float(slope), below / above
 
 
 def _dip(profile: FloatArray, away: NDArray[np.float64]) -> tuple[float, float]:

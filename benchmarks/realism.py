@@ -23,6 +23,9 @@ from benchmarks.looks import real_look, virtual_look
 from kneeage.phantom.cohort import HOSPITAL_A, HOSPITAL_B
 
 REPORT = Path(__file__).parent / "results" / "realism.md"
+PAGE = Path(__file__).parents[1] / "docs" / "virtual-cohort.md"
+MARKS = ("<!-- begin realism -->", "<!-- end realism -->")
+INSIDE, OUTSIDE = "inside", "**outside**"
 REAL_SERIES = "knee_t1_coronal_philips"
 AGE_GROUPS = {"14 y": (13.5, 14.5), "16 y": (15.5, 16.5), "18 y": (17.5, 18.5), "adult": (20.0, 26.0)}
 HOSPITALS = (HOSPITAL_A, HOSPITAL_B)
@@ -69,6 +72,8 @@ NAMES = {
     "femur width, mm": "femoral scar or plate, width at half depth, mm",
     "tibia darkest": "tibial scar or plate, darkest / marrow",
     "tibia width, mm": "tibial scar or plate, width at half depth, mm",
+    "femur step": "femur, epiphysis / metaphysis at the site",
+    "tibia step": "tibia, epiphysis / metaphysis at the site",
 }
 
 
@@ -88,10 +93,26 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=6, help="per age group and hospital (default: 6)")
     parser.add_argument("--output", type=Path, default=REPORT, help="Markdown file to write")
     options = parser.parse_args()
-    text = _report(list(virtual_subjects(options.subjects)), _real())
+    tables = _tables(list(virtual_subjects(options.subjects)), _real())
+    text = "\n".join(
+        [*_heading(len(AGE_GROUPS) * len(HOSPITALS) * options.subjects), "", _summary(tables), *tables, ""]
+    )
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(text, encoding="utf-8")
+    if options.output == REPORT:
+        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), _summary(tables)), encoding="utf-8")
     sys.stdout.write(text)
+
+
+def filled(page: str, summary: str) -> str:
+    """Put the summary between the marks of the page.
+
+    Args:
+        page: Text of the page.
+        summary: One line.
+    """
+    before, rest = page.split(MARKS[0])
+    return f"{before}{MARKS[0]}\n\n{summary}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
 
 
 def virtual_subjects(count: int) -> Iterator[Subject]:
@@ -105,20 +126,27 @@ def virtual_subjects(count: int) -> Iterator[Subject]:
                 seed += 1
 
 
-def _report(subjects: Sequence[Subject], real: Look | None) -> str:
-    """Lay everything out as Markdown."""
-    lines = [*_heading(subjects), *_adolescent_table(subjects)]
+def _tables(subjects: Sequence[Subject], real: Look | None) -> list[str]:
+    """Lay all tables out as lines of Markdown."""
+    lines = _adolescent_table(subjects)
     if real is not None:
         lines += [*_adult_table(subjects, measure(real)), *_histogram_table(subjects, real)]
-    return "\n".join([*lines, ""])
+    return lines
 
 
-def _heading(subjects: Sequence[Subject]) -> list[str]:
+def _summary(lines: Sequence[str]) -> str:
+    """Say how many rows are met, and which are not."""
+    inside, outside = ([line for line in lines if line.endswith(f"| {said} |")] for said in (INSIDE, OUTSIDE))
+    names = "; ".join(line.split("|")[1].strip() for line in outside)
+    return f"{len(inside)} of {len(inside) + len(outside)} rows are inside. Outside: {names or 'none'}."
+
+
+def _heading(count: int) -> list[str]:
     """Say what is compared, and how to read it."""
     return [
         "# Realism of the virtual cohort",
         "",
-        f"`make realism`: {len(subjects)} virtual males, coronal T1, hospitals A and B, kneeage {kneeage.__version__}. "
+        f"`make realism`: {count} virtual males, coronal T1, hospitals A and B, kneeage {kneeage.__version__}. "
         "Virtual values are the median of the subjects and, in brackets, the 5 to 95 % range.",
         "A measured range counts as met (inside) when the virtual median lies in it, a single measured value when it "
         "lies in the virtual range. Every measure is computed by the same code on virtual and real images.",
@@ -223,7 +251,7 @@ def _inside(values: NDArray[np.float64], known: tuple[float, float]) -> str:
         return "not shown"
     low, middle, high = np.percentile(values, (5, 50, 95))
     met = low <= known[0] <= high if known[0] == known[1] else known[0] <= middle <= known[1]
-    return "inside" if met else "**outside**"
+    return INSIDE if met else OUTSIDE
 
 
 def _real() -> Look | None:

@@ -105,4 +105,5 @@ def _mark(sd: float, text: str, colour: str) -> Iterator[str]:
     """Mark a point of the curve."""
     accuracy = closed_form_exact_year(sd)
     yield f'<circle cx="{_x(sd):.1f}" cy="{_y(accuracy):.1f}" r="5" fill="{colour}"/>'
-    yield _words(sd + 0.03, accuracy + 0.03, text, fill=colour, anchor="start")
+    shift, anchor = (0.03, "start") if sd < 1 else (-0.03, "end")
+    yield _words(sd + shift, accuracy + shift, text, fill=colour, anchor=anchor)

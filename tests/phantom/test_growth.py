@@ -170,10 +170,23 @@ def test_a_value_out_of_range_is_refused() -> None:
 
 
 def test_an_unknown_parameter_is_refused() -> None:
-    with pytest.raises(UsageError, match="no parameter 'femur.length'"):
+    with pytest.raises(UsageError, match=r"no parameter 'femur\.length'"):
         TABLE1.with_value("femur.length", 1.0)
 
 
 def test_spread_between_subjects_is_set_as_a_whole() -> None:
     table = between_subjects(TABLE1, 0.2)
     assert np.hypot(table.tempo_sd_years.value, table.own_sd_years.value) == pytest.approx(0.2)
+
+
+def test_children_are_open_and_adults_closed() -> None:
+    child, adult = sample_at(8.0, Sex.FEMALE).latents, sample_at(25.0).latents
+    for plate in ("femur", "tibia"):
+        assert (child[f"{plate}.bridged"] == 0).all()
+        assert (adult[f"{plate}.bridged"] == 1).all()
+
+
+def test_bones_grow_to_the_adult_width() -> None:
+    child, adult = (np.median(sample_at(age).latents["bone_half_width_mm"]) for age in (9.0, 22.0))
+    assert child < 0.9 * adult
+    assert adult == pytest.approx(TABLE1.body.half_width_male_mm.value, rel=0.01)

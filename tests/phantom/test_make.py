@@ -86,6 +86,9 @@ def test_every_subject_of_the_roster_is_there_with_its_row(whole: Path) -> None:
     assert [row["subject_id"] for row in rows] == [member.subject_id for member in members]
     assert [float(row["chronological_age_years"]) for row in rows] == [m.chronological_age_years for m in members]
     assert {row["subset"] for row in rows} == {"training", "external"}
+    for row in rows:
+        assert (whole / row["image"]).name == "image.nii.gz"
+        assert (whole / row["labels"]).is_file()
     for member in members:
         files = {path.name for path in (whole / "subjects" / member.subject_id).iterdir()}
         assert files == {"image.nii.gz", "labels.nii.gz", "subject.json"}

@@ -46,8 +46,8 @@ __all__ = [
     "Sign",
     "body_signs",
     "draw_latents",
-    "female_mask",
     "grow",
+    "normal_score",
     "scar_logit",
     "stacked",
     "table_hash",
@@ -155,11 +155,6 @@ def draw_latents(
 def normal_score(percentile: FloatArray) -> FloatArray:
     """Turn percentiles into standard deviations from the median."""
     return np.asarray(special.ndtri(np.clip(percentile, *_PERCENTILES) / 100))
-
-
-def female_mask(sexes: Sequence[Sex]) -> NDArray[np.bool_]:
-    """Mark the females."""
-    return np.array([sex is Sex.FEMALE for sex in sexes], dtype=bool)
 
 
 def grow(age_years: FloatArray, covariates: Covariates, rng: np.random.Generator, table: GrowthTable) -> Sample:

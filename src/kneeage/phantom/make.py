@@ -25,7 +25,7 @@ from kneeage.phantom.cohort import CORONAL_T1, Imaging, virtual_subject
 from kneeage.phantom.growth_table import table_hash
 from kneeage.phantom.presets import Member, Preset, roster
 from kneeage.phantom.table import Row, subject_row, table_text
-from kneeage.phantom.write import FileFormat, write_subject
+from kneeage.phantom.write import LABELS_FILE, FileFormat, write_subject
 
 COHORT_SCHEMA_VERSION = "1.0"
 MANIFEST_FILE, TABLE_FILE, DESCRIPTIONS_FILE, README_FILE = "cohort.json", "subjects.csv", "labels.txt", "README.txt"
@@ -140,8 +140,9 @@ def make_member(folder: Path, recipe: CohortRecipe, member: Member) -> None:
         imaging=recipe.imaging,
     )
     with whole_folder(place) as whole:
-        write_subject(whole, subject, recipe.file_format)
+        image = write_subject(whole, subject, recipe.file_format)
         row = subject_row(subject, stratum.subset.value, table_hash(growth))
+        row |= {"image": _from(folder, place / image.name), "labels": _from(folder, place / LABELS_FILE)}
         facts = {"row": row, "files_bytes": _sizes(whole)}
         (whole / FACTS_FILE).write_text(_as_json(facts), encoding="utf-8", newline="\n")
 
@@ -190,6 +191,11 @@ def _place(folder: Path, member: Member) -> Path:
     return folder / SUBJECTS_FOLDER / member.subject_id
 
 
+def _from(folder: Path, path: Path) -> str:
+    """Where something lies in the cohort's folder, as its table says it."""
+    return path.relative_to(folder).as_posix()
+
+
 def _is_whole(place: Path) -> bool:
     """Say whether a subject is there with all its files at their full sizes."""
     facts = _read_json(place / FACTS_FILE)
@@ -199,7 +205,7 @@ def _is_whole(place: Path) -> bool:
 def _sizes(place: Path) -> dict[str, int]:
     """Sizes in bytes of the images and labels below a folder, by relative path."""
     files = sorted(path for path in place.rglob("*") if path.is_file() and path.name != FACTS_FILE)
-    return {path.relative_to(place).as_posix(): path.stat().st_size for path in files}
+    return {_from(place, path): path.stat().st_size for path in files}
 
 
 def _write_table(folder: Path, members: list[Member]) -> None:
