@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, signal
 
 from benchmarks.appearance import BoolArray, FloatArray, Line, Look, Start
 from kneeage.core.anatomy import DISTAL_FEMUR, PLATE_SITES, PROXIMAL_TIBIA, Label, PlateSite, Sex
@@ -94,15 +94,19 @@ def virtual_look(seed: int, ages_years: tuple[float, float], hospital: Hospital)
     return _look(images, labels, tissue, protocol.pixel_mm, float(joint_row))
 
 
-def real_look(folder: Path) -> Look:
+def real_look(folder: Path, pixels: int | None = None) -> Look:
     """Read the real series, and look at the fixed places.
 
     Args:
         folder: Folder of the series.
+        pixels: Rows and columns to bring it to; the outer part of its k-space is left out.
     """
     volume = load(folder).volume.reoriented("LIP")
     images = np.ascontiguousarray(volume.array[0].transpose(2, 1, 0), np.float32)
     pixel_mm = volume.spacing[0]
+    if pixels is not None:
+        pixel_mm *= images.shape[1] / pixels
+        images = np.asarray(signal.resample(signal.resample(images, pixels, axis=1), pixels, axis=2), np.float32)
     first, last, column, top, bottom = REAL_SHAFT_MM
     return Look(
         images=images,

@@ -130,7 +130,7 @@ def test_draws_differ_and_repeat() -> None:
 def test_fields_are_finite_single_precision_of_the_shape_of_the_points() -> None:
     place = coronal(-20.0, 4.0)
     for name, field in fields_at(place, SoftTissue.draw(np.random.default_rng(3))).items():
-        assert (field.shape, field.dtype) == (place[0].shape, np.float32), name
+        assert (field.shape, field.dtype) == (place[0].shape, np.dtype(np.float32)), name
         assert np.isfinite(field).all(), name
 
 

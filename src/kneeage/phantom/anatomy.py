@@ -114,6 +114,7 @@ class Anatomy:
     @staticmethod
     def draw(rng: np.random.Generator, findings: float = 1.0) -> Anatomy:
         """Draw the shape of one knee; ``findings`` is a factor on the rate of incidental findings."""
+        bones = BoneShape.draw(rng)
         return Anatomy(
             waves=Waves.draw(rng),
             ripple_phase=rng.uniform(0, 2 * np.pi),
@@ -122,9 +123,9 @@ class Anatomy:
             flexion=rng.uniform(-0.02, 0.22),
             rotation=rng.normal(0.0, 0.06),
             cortex=rng.uniform(0.4, 1.1),
-            bones=BoneShape.draw(rng),
+            bones=bones,
             plates=PlateRun.draw(rng),
-            soft=SoftTissue.draw(rng),
+            soft=SoftTissue.draw(rng, bones.patella),
             marrow=MarrowPattern.draw(rng),
             findings=draw_findings(rng, findings),
         )

@@ -106,7 +106,7 @@ def along_the_leg(thigh: Place, shin: Place, loose: Place) -> Place:
 
 def _fascia(leg: Leg, bones: BoneDistances, front: Field) -> Field:
     """Distance to the deep fascia: an egg with a waist in front, wide enough to hold bones and tendons."""
-    held = np.minimum(np.minimum(bones.femur, bones.tibia) - 1.6, np.minimum(bones.fibula, bones.patella) - 1.2)
+    held = np.minimum(blend(bones.femur, bones.tibia, 8.0) - 0.8, np.minimum(bones.fibula, bones.patella) - 1.2)
     held = np.minimum(held, front + np.clip(np.abs(leg.place[0] - 4) - 13, 0, None))
     egg = np.clip(_egg(leg), -40, None)
     # Far from a bone its distance says little: there the egg alone counts.
@@ -122,9 +122,9 @@ def _egg(leg: Leg) -> Field:
     ahead = (y + 14 - 0.48 * front) * (1 / 15)
     width = half_width * np.float32(leg.soft.girth) * (1 - waist * (0.5 + 0.5 * ahead / np.sqrt(1 + ahead * ahead)))
     u, v = (x - shift) / width, (y - middle) / depth
-    squared = u * u + v * v + 1e-4
+    square = u * u + v * v + 1e-4
     slope = np.sqrt((u / width) ** 2 + (v / depth) ** 2 + 1e-6)
-    return np.asarray((squared - np.sqrt(squared)) / slope)
+    return np.asarray((square - np.sqrt(square)) / slope)
 
 
 def _muscles(leg: Leg, bones: BoneDistances, fascia: Field) -> dict[str, Field]:

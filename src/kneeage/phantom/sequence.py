@@ -106,7 +106,7 @@ RED_MARROW = Material(0.72, (1000, 1250), (50, 45), fat_share=0.4, transfer=0.2,
 PLATE_CARTILAGE = Material(0.92, (1050, 1230), (50, 45), transfer=0.15, spread=0.14)
 PLATE_BORDER = Material(0.42, (800, 950), (14, 12), fat_share=0.06, spread=0.35)
 PLATE_SCAR = Material(0.42, (800, 950), (14, 12), fat_share=0.3, spread=0.35)
-_FAT = Material(0.77, (1000, 1200), (45, 40), fat_share=0.94, spread=0.17, source=f"fat: {_GOLD}; rest assumed")
+_FAT = Material(0.72, (1000, 1200), (45, 40), fat_share=0.94, spread=0.17, source=f"fat: {_GOLD}; rest assumed")
 _MUSCLE = Material(0.8, (1130, 1420), (35, 32), transfer=0.25, fat_share=0.02, spread=0.16, source=_GOLD)
 _CARTILAGE = Material(0.9, (1060, 1240), (42, 37), transfer=0.2, spread=0.13, source=_GOLD)
 _FLUID = Material(1.0, (2850, 3620), (1210, 767), spread=0.15, source=_GOLD)
