@@ -33,7 +33,7 @@ _TISSUES = {
 _CLEAR_MM = 1.2
 _NO_TISSUE = 255
 # Height above the joint of the rows in which the femoral shaft is looked at, and its least width there.
-_SHAFT_MM, _SHAFT_WIDTH_MM = (48.0, 60.0), 20.0
+_SHAFT_MM, _SHAFT_WIDTH_MM = (58.0, 72.0), 16.0
 # Regions lie this near to the joint; its outline ends where the field of view does.
 _NEAR_JOINT_MM = 55.0
 
@@ -66,7 +66,8 @@ REAL_SCARS: dict[str, tuple[tuple[int, tuple[tuple[float, float], ...]], ...]] =
         (14, ((90.2, 111.9), (96.5, 111.6), (102.9, 112.5))),
     ),
 }
-REAL_SHAFT_MM = (9, 13, 87.0, 8.0, 30.0)
+# First and last slice in which the femoral shaft is looked at, and the column of its marrow in mm.
+REAL_SHAFT = (9, 13, 87.0)
 REAL_JOINT_MM = 91.0
 REAL_CENTRAL, REAL_BOTH_BONES = range(10, 15), range(8, 21)
 
@@ -107,7 +108,7 @@ def real_look(folder: Path, pixels: int | None = None) -> Look:
     if pixels is not None:
         pixel_mm *= images.shape[1] / pixels
         images = np.asarray(signal.resample(signal.resample(images, pixels, axis=1), pixels, axis=2), np.float32)
-    first, last, column, top, bottom = REAL_SHAFT_MM
+    first, last, column = REAL_SHAFT
     return Look(
         images=images,
         pixel_mm=pixel_mm,
@@ -115,9 +116,9 @@ def real_look(folder: Path, pixels: int | None = None) -> Look:
         regions={name: _boxed(images.shape, boxes, pixel_mm) for name, boxes in REAL_BOXES.items()},
         sites={bone: [_real_line(k, places, pixel_mm) for k, places in scars] for bone, scars in REAL_SCARS.items()},
         shaft=[
-            Start(k, round(row / pixel_mm), round(column / pixel_mm))
-            for k in range(int(first), int(last) + 1)
-            for row in np.arange(top, bottom, 2.0)
+            Start(k, round((REAL_JOINT_MM - height_mm) / pixel_mm), round(column / pixel_mm))
+            for k in range(first, last + 1)
+            for height_mm in np.arange(*_SHAFT_MM, 2.0)
         ],
         central=list(REAL_CENTRAL),
         both_bones=list(REAL_BOTH_BONES),
@@ -186,7 +187,7 @@ def _shaft_starts(labels: ByteArray, k: int, joint_row: float, pixel_mm: float) 
         if row < 2:
             continue
         run = _longest_run(labels[row] == Label.DISTAL_FEMUR_METAPHYSIS)
-        if len(run) * pixel_mm >= 0.8 * _SHAFT_WIDTH_MM:
+        if len(run) * pixel_mm >= _SHAFT_WIDTH_MM:
             yield Start(k, row, int(run[len(run) // 2]))
 
 

@@ -111,7 +111,7 @@ def filled(page: str, summary: str) -> str:
 
     Args:
         page: Text of the page.
-        summary: One line.
+        summary: What comes between them.
     """
     before, rest = page.split(MARKS[0])
     return f"{before}{MARKS[0]}\n\n{summary}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
@@ -136,11 +136,17 @@ def _tables(subjects: Sequence[Subject], real: tuple[Look, Look] | None) -> list
     return lines
 
 
-def _summary(lines: Sequence[str]) -> str:
-    """Say how many rows are met, and which are not."""
+def _summary(tables: Sequence[str]) -> str:
+    """Say table by table how many rows are met, and which are not."""
+    return "\n".join(_met(text) for text in "\n".join(tables).split("\n## ") if INSIDE in text)
+
+
+def _met(table: str) -> str:
+    """Say how many rows of one table are met, and which are not."""
+    title, *lines = table.splitlines()
     inside, outside = ([line for line in lines if line.endswith(f"| {said} |")] for said in (INSIDE, OUTSIDE))
     names = "; ".join(line.split("|")[1].strip() for line in outside)
-    return f"{len(inside)} of {len(inside) + len(outside)} rows are inside. Outside: {names or 'none'}."
+    return f"- {title}: {len(inside)} of {len(inside) + len(outside)} rows are inside. Outside: {names or 'none'}."
 
 
 def _heading(count: int) -> list[str]:

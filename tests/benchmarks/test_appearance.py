@@ -10,7 +10,6 @@ from scipy import ndimage
 
 from benchmarks import appearance
 from benchmarks.appearance import Line, Look, Start, measure
-from benchmarks.realism import _distance, _inside, _range
 
 PIXEL_MM = 0.5
 SIZE = 240
@@ -81,27 +80,3 @@ def test_shading_is_a_factor() -> None:
 
 def test_a_straight_leg_has_no_bumps() -> None:
     assert measure(_look())["outline, mm"] == pytest.approx(0.0, abs=1e-6)
-
-
-def test_distance_of_shifted_values() -> None:
-    assert _distance(np.linspace(0, 1, 9, dtype=np.float32), np.linspace(0, 1, 9, dtype=np.float32) + 0.2) == (
-        pytest.approx(0.2)
-    )
-
-
-@pytest.mark.parametrize(
-    ("values", "known", "said"),
-    [
-        ([1.0, 2.0, 3.0], (2.5, 2.5), "inside"),
-        ([1.0, 2.0, 3.0], (4.0, 4.0), "**outside**"),
-        ([1.0, 2.0, 3.0], (1.9, 2.1), "inside"),
-        ([1.0, 2.0, 3.0], (2.2, 9.0), "**outside**"),
-        ([], (1.0, 1.0), "not shown"),
-    ],
-)
-def test_inside_and_outside(values: list[float], known: tuple[float, float], said: str) -> None:
-    assert _inside(np.array(values), known) == said
-
-
-def test_a_range_is_median_and_tails() -> None:
-    assert _range(np.arange(101.0)) == "50 (5 to 95)"

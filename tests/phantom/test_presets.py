@@ -62,8 +62,9 @@ def test_a_part_is_a_part_of_the_whole_in_its_proportions() -> None:
     preset = PRESETS["table1"]
     whole, part = (roster(preset, subjects, 7) for subjects in (preset.subjects, 155))
     assert {m.seed for m in part} <= {m.seed for m in whole}
-    found = Counter(m.stratum for m in part)
-    assert all(abs(found[stratum] - stratum.subjects * 155 / 1553) < 1 for stratum in preset.strata)
+    found = Counter((m.stratum.subset, m.stratum.completed_years) for m in part)
+    for stratum in preset.strata:
+        assert abs(found[stratum.subset, stratum.completed_years] - stratum.subjects * 155 / 1553) < 1
 
 
 def test_names_are_different_and_follow_from_the_seed() -> None:

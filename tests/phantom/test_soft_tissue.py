@@ -112,6 +112,29 @@ def test_children_have_unossified_cartilage_next_to_the_bone() -> None:
     assert not np.any(adult == Tissue.EPIPHYSEAL_CARTILAGE)
 
 
+def test_cartilage_is_two_lines_with_menisci_at_the_outer_rims() -> None:
+    soft = measured(meniscus=0.6, recess=-0.4, capsule=1.0)
+    place = coronal(-17.0, 0.25)
+    fields = fields_at(place, soft)
+    tissue = paint_soft_tissue(fields, soft, CARTILAGE_MM)
+    tissue[np.minimum(fields["femur"], fields["tibia"]) < 0] = Tissue.CORTEX
+
+    def height(value: Tissue, x: float) -> float:
+        column = tissue[np.abs(place[2]) < 12].reshape(-1, tissue.shape[1])[:, np.argmin(np.abs(place[0][0] - x))]
+        return float(np.sum(column == value)) * 0.25
+
+    for middle, rim in ((-17.0, -30.5), (20.0, 33.0)):
+        assert 3.0 < height(Tissue.CARTILAGE, middle) < 6.5
+        assert height(Tissue.MENISCUS, middle) < 2.0
+        assert 2.0 < height(Tissue.MENISCUS, rim) < 7.0
+    assert height(Tissue.CARTILAGE, 0.0) == 0
+
+
+@pytest.mark.parametrize("point", [(0, -15, 15), (2, -10, 12), (0, -50, 5), (-20, -50, 0)])
+def test_no_cartilage_lies_in_the_notch_or_behind_the_condyles(point: tuple[float, float, float]) -> None:
+    assert tissue_at(*point) not in (Tissue.CARTILAGE, Tissue.MENISCUS)
+
+
 def test_tendons_follow_the_patella() -> None:
     heights = coronal(40.0)[2]
     low, high = (

@@ -414,4 +414,4 @@ def _rippled(x: Field, y: Field, z: Field, phase: np.float32) -> Place:
 
 def _shaft_cortex(away: Field) -> Field:
     """Cortical thickness factor: thin at the joint, thick along the shaft."""
-    return np.asarray(0.8 + np.clip((away - 38) / 18, 0, 2.2), dtype=np.float32)
+    return np.asarray(0.8 + np.clip((away - 36) / 16, 0, 3.0), dtype=np.float32)

@@ -130,14 +130,21 @@ def _egg(leg: Leg) -> Field:
 def _muscles(leg: Leg, bones: BoneDistances, fascia: Field) -> dict[str, Field]:
     """Distance to the muscles, where the nearest belongs to the calf, and the planes within the calf as zeros."""
     gap = leg.soft.gap + 0.6
-    thigh = leg.parted(tables.MUSCLES, gap)
+    swelling = _swelling(leg)
+    thigh = leg.parted(tables.MUSCLES, gap) - 0.6 * swelling
     medial, lateral, soleus, popliteus = (leg.distance(name) for name in tables.CALF)
-    gastrocnemius = np.minimum(medial, lateral)
+    gastrocnemius = np.minimum(medial, lateral) - swelling
     calf = apart(np.minimum(gastrocnemius, soleus), popliteus, 0.5 * leg.soft.gap)
     bone = np.minimum(np.minimum(bones.femur, bones.tibia), bones.fibula)
     outside = np.maximum(fascia + 0.7, 1.3 - bone)
     planes = either(medial - lateral, gastrocnemius - soleus)
     return {"muscle": np.maximum(np.minimum(thigh, calf), outside), "calf": calf - thigh, "septum": planes}
+
+
+def _swelling(leg: Leg) -> Field:
+    """How much thicker than in the tables the muscles behind the knee are."""
+    behind = np.clip((-27 - leg.place[1]) / 14, 0, 1)
+    return np.asarray(behind * (0.5 + 0.7 * leg.soft.origin))
 
 
 def _fat(leg: Leg) -> Field:
@@ -156,7 +163,7 @@ def _band(leg: Leg) -> Field:
     ahead = 1 / (1 + squared(squared((y - 12) * (1 / 22))))
     near = 1 / (1 + squared(squared((z - 20) * (1 / 45))))
     lateral = 0.5 + 0.5 * x / np.sqrt(100 + x * x)
-    return np.asarray(0.3 + soft.band * ahead * np.maximum(lateral, near))
+    return np.asarray(0.6 + soft.band * ahead * np.maximum(lateral, near))
 
 
 def _saphenous(place: Place, fascia: Field, fat: Field) -> Field:
@@ -177,8 +184,11 @@ def _veil(place: Place, phases: Field) -> Field:
     """Strands within fat: the zeros of wavy sheets, lifted off zero here and there, and of one through Hoffa's fat."""
     x, y, z = place
     slow = np.sin(0.11 * x + 0.07 * z + phases[0]) + np.sin(0.09 * y - 0.06 * x + phases[1])
-    waves = np.sin(0.21 * z + 0.1 * x + phases[2]) + 1.5 * slow
-    strands_of_fat = np.sin(0.3 * x + 0.24 * y + 0.15 * z + 1.6 * waves + phases[3]) + 0.9 * slow + phases[4] / 7
-    sheet = np.abs(z - 1 + 0.15 * x + 2 * np.sin(0.2 * x + phases[5]) + 1.5 * np.sin(0.3 * y)) * 0.25
+    bend = np.sin(0.23 * z - 0.16 * x + phases[2]) + np.sin(0.19 * x + 0.12 * z + phases[5])
+    patches = np.sin(0.17 * x - 0.13 * z + 0.1 * y + phases[4]) + np.sin(0.15 * z + 0.08 * y + phases[1])
+    strands_of_fat = np.sin(0.2 * x + 0.2 * y + 0.12 * z + 1.5 * bend + 1.2 * slow + phases[3]) + 1.5 * patches
+    sheet = np.abs(z - 1 + 0.15 * x + 2 * np.sin(0.2 * x + phases[5]) + 1.5 * np.sin(0.3 * y)) * 0.4
+    sheet = 0.15 + sheet + np.clip(patches, 0, 1)
     behind = np.clip(-y, -10, 40)
-    return np.asarray(strands_of_fat * np.clip(sheet + np.clip(behind + 2, 0, None) * 0.15, 0, 1) * (1 + 0.05 * behind))
+    share = np.clip(sheet + np.clip(behind + 2, 0, None) * 0.15, 0, 1)
+    return np.asarray(1.3 * strands_of_fat * share * (1 + 0.05 * behind))

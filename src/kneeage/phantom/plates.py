@@ -30,7 +30,7 @@ SCAR_THICKNESS_MM = 0.6
 # Thinnest open plate, next to a bridge. Source: the thinnest plate measured was 0.8 mm (as above); ``assumed`` beyond.
 THINNEST_OPEN_MM = 0.6
 # Thickness of the dark border on one side of an open plate (``assumed``).
-BORDER_MM = 0.45
+BORDER_MM = 0.6
 # Width over which an open plate thins towards a bridge, as a share of the plate's radius (``assumed``).
 _TAPER = 0.12
 # A front beyond every point of a plate.
@@ -157,7 +157,7 @@ class Closure:
             np.sin(x / 8.3 + 2 * phase[0]) + np.sin(y / 7.7 + phase[1]) + np.clip(rim - 0.6, 0, 0.6)
         )
         taper = np.clip(0.5 + beyond / (2 * _TAPER), 0.5, 1)
-        patchy = 0.65 + 0.35 * np.sin(x / 6.5 + 4 * phase[1]) * np.sin(y / 9.1 + phase[2])
+        patchy = np.minimum(0.9 + 0.4 * np.sin(x / 6.5 + 4 * phase[1]) * np.sin(y / 9.1 + phase[2]), 1)
         thickness = np.maximum(latents.thickness_mm * uneven * taper, THINNEST_OPEN_MM)
         return beyond, np.asarray(thickness, np.float32), np.asarray(latents.scar * patchy, np.float32)
 

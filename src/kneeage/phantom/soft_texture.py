@@ -41,8 +41,9 @@ def _texture_shares() -> Field:
     shares[:, Tissue.SUBCUTANEOUS_FAT] = (0.0, 0.03, 0.12)
     shares[:, Tissue.DEEP_FAT] = (0.0, 0.03, 0.12)
     shares[:, Tissue.HOFFA_FAT] = (0.0, 0.05, 0.2)
-    shares[:, [Tissue.CRUCIATE, Tissue.TENDON]] = np.array([[0.3], [0.3], [0.0]])
-    shares[:, [Tissue.CAPSULE, Tissue.VESSEL, Tissue.SKIN]] = np.array([[0.1], [0.15], [0.0]])
+    shares[:, [Tissue.CRUCIATE, Tissue.TENDON]] = np.array([[0.08], [0.05], [0.0]])
+    shares[:, [Tissue.CAPSULE, Tissue.SKIN]] = np.array([[0.06], [0.1], [0.0]])
+    shares[:, Tissue.VESSEL] = (0.03, 0.03, 0.0)
     return shares
 
 

@@ -79,7 +79,6 @@ _CORDS = (
     ("tendon", 0.5, Tissue.CAPSULE),
     ("tendon", 0.0, Tissue.TENDON),
     ("cruciate", 0.0, Tissue.CRUCIATE),
-    ("meniscus", 0.0, Tissue.MENISCUS),
 )
 
 
@@ -115,9 +114,10 @@ def _paint_muscles(tissue: Tissues, fields: Mapping[str, Field], soft: SoftTissu
 
 
 def _paint_cartilage(tissue: Tissues, fields: Mapping[str, Field], cartilage_mm: float) -> None:
-    """Paint articular cartilage and, below it, what has not ossified yet, in place."""
-    cartilage = fields["cartilage"] < 0
+    """Paint articular cartilage, below it what has not ossified yet, and the menisci, in place."""
+    cartilage = (fields["cartilage"] < 0) | (fields["lower_cartilage"] < 0)
     _lay(tissue, Tissue.CARTILAGE, cartilage)
     if cartilage_mm > ARTICULAR_MM:
         bone = np.minimum(np.minimum(fields["femur"], fields["tibia"]), fields["patella"])
         _lay(tissue, Tissue.EPIPHYSEAL_CARTILAGE, cartilage & (bone < cartilage_mm - ARTICULAR_MM))
+    _lay(tissue, Tissue.MENISCUS, fields["meniscus"] < 0)

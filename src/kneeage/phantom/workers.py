@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -94,9 +95,12 @@ def _client(scheduler: str) -> Client:
     """Connect to a scheduler."""
     try:
         from distributed import Client
+        from distributed.comm import get_address_host_port
     except ModuleNotFoundError as error:
         raise UsageError(f"a cluster needs {error.name}; install it with: pip install 'kneeage[cluster]'") from None
     try:
+        # A client that finds nobody stays half open and can hang the program later, so the door is tried first.
+        socket.create_connection(get_address_host_port(scheduler), _CONNECT_SECONDS).close()
         return Client(scheduler, timeout=_CONNECT_SECONDS)
     except (OSError, ValueError) as error:
         raise UsageError(f"no dask scheduler answers at {scheduler!r}; give its address, tcp://host:port") from error

@@ -1,0 +1,80 @@
+"""The realism table: what is inside, what is not, and where its summary goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.appearance import QUANTILES
+from benchmarks.looks import real_look
+from benchmarks.realism import (
+    AGE_GROUPS,
+    HOSPITALS,
+    NAMES,
+    REAL_SERIES,
+    Subject,
+    _distance,
+    _inside,
+    _range,
+    _summary,
+    _tables,
+    filled,
+)
+
+
+def _subjects() -> list[Subject]:
+    """Two subjects of every group and hospital, all of whose measures are 0.3 and 0.5."""
+    return [
+        Subject(group, hospital.name, dict.fromkeys(NAMES, value), QUANTILES.astype(np.float32))
+        for group in AGE_GROUPS
+        for hospital in HOSPITALS
+        for value in (0.3, 0.5)
+    ]
+
+
+def test_distance_of_shifted_values() -> None:
+    values = np.linspace(0, 1, 9, dtype=np.float32)
+    assert _distance(values, values + np.float32(0.2)) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("values", "known", "said"),
+    [
+        ([1.0, 2.0, 3.0], (2.5, 2.5), "inside"),
+        ([1.0, 2.0, 3.0], (4.0, 4.0), "**outside**"),
+        ([1.0, 2.0, 3.0], (1.9, 2.1), "inside"),
+        ([1.0, 2.0, 3.0], (2.2, 9.0), "**outside**"),
+        ([], (1.0, 1.0), "not shown"),
+    ],
+)
+def test_inside_and_outside(values: list[float], known: tuple[float, float], said: str) -> None:
+    assert _inside(np.array(values), known) == said
+
+
+def test_a_range_is_median_and_tails() -> None:
+    assert _range(np.arange(101.0)) == "50 (5 to 95)"
+
+
+def test_without_a_real_series_adolescents_are_compared_alone() -> None:
+    tables = _tables(_subjects(), None)
+    assert [line for line in tables if line.startswith("## ")] == ["## Against real adolescents"]
+    assert "| muscle / marrow | 0.4 (0.3 to 0.5) | 0.3 to 0.4 | inside |" in tables
+
+
+def test_the_summary_counts_and_names() -> None:
+    tables = ["", "## Adults", "", "| a | 1 | 1 | inside |", "| b | 1 | 9 | **outside** |", "", "## Greys", "| c | 1 |"]
+    assert _summary(tables) == "- Adults: 1 of 2 rows are inside. Outside: b."
+
+
+def test_the_page_takes_a_new_summary() -> None:
+    page = "x\n<!-- begin realism -->\n\nold\n\n<!-- end realism -->\ny\n"
+    assert filled(filled(page, "a"), "new") == page.replace("old", "new")
+
+
+def test_the_real_series_is_looked_at_in_marrow_and_muscle(realdata: Path) -> None:
+    look = real_look(realdata / REAL_SERIES)
+    spread = {name: look.images[look.regions[name]] / look.marrow for name in ("marrow", "muscle")}
+    assert np.std(spread["marrow"]) < 0.12
+    assert np.median(spread["muscle"]) == pytest.approx(0.25, abs=0.03)
