@@ -56,7 +56,7 @@ def joint_fields(
 def _space(shin: Place, bones: BoneDistances) -> Field:
     """Distance to the space where femur and tibia bear on each other."""
     x, y, _ = shin
-    radius = np.sqrt(((np.abs(x) - 19) / 17) ** 2 + ((y + 19) / 21) ** 2 + 1e-3)
+    radius = np.sqrt(((np.abs(x) - 19) / 17) ** 2 + ((y + 20) / 20) ** 2 + 1e-3)
     return np.asarray(np.maximum(np.maximum(bones.femur, bones.tibia) - 8, (radius - 1) * 16))
 
 
@@ -187,12 +187,17 @@ def _meniscus(shin: Place, bones: BoneDistances, ring: _Ring, inner: float, youn
     radius = np.sqrt((u / side) ** 2 + (v / np.where(v > 0, front, back)) ** 2 + 1e-3)
     share = np.clip((radius - inner) / (0.8 - 0.8 * inner), -0.5, 1.2)
     low, high = ring.heights
-    rim = low + (high - low) * np.clip(0.5 - v / 16, 0, 1) + np.clip(bones.femur + bones.tibia - 6.5, 0, 2.5)
+    rim = low + (high - low) * np.clip(0.5 - v / 16, 0, 1) + _between(bones.femur + bones.tibia)
     off = 0.35 * min(young, 2.0) + 1.9 - 1.4 * share
     wedge = np.maximum(off - np.minimum(bones.tibia, bones.femur), bones.tibia - 2.3 - (rim - 1.8) * share)
     edges = np.maximum((inner - radius) * 16, (radius - 1.04) * 16)
-    ends = np.maximum(ring.opening * u - ring.open_at, -5.4 - shin[2])
+    ends = np.maximum(ring.opening * u - ring.open_at, 16 * np.clip(radius - 0.9, 0, 1) - 5.4 - shin[2])
     return np.asarray(np.maximum(np.maximum(edges, wedge), ends))
+
+
+def _between(gap: Field) -> Field:
+    """How much higher the rim of a meniscus is where the bones lie farther apart, though still on each other."""
+    return np.asarray(np.clip(gap - 6.5, 0, 2.5) * np.clip(0.5 * (12 - gap), 0, 1))
 
 
 def _within(x: Field, y: Field, *edges: float) -> Field:

@@ -149,7 +149,7 @@ def _paint_subject(seed: np.random.SeedSequence, settings: PoolSettings) -> list
 def _random_grid(pixel_mm: float, rng: np.random.Generator) -> SliceGrid:
     """Draw a roughly coronal slice at a random depth, obliquity and centre."""
     right, down, normal = oblique_axes(rng.normal(0, 0.12), rng.normal(0, 0.07), rng.normal(0, 0.08))
-    depth = rng.uniform(-62, 46) if rng.random() < 0.45 else rng.uniform(-40, 18)
+    depth = rng.uniform(-62, 46) if rng.random() < 0.6 else rng.uniform(-40, 18)
     centre = np.array([rng.normal(0, 10), 0.0, rng.normal(2, 20)]) + depth * normal
     shape = (POOL_PIXELS, POOL_PIXELS)
     return SliceGrid(centre, right, down, normal, shape, pixel_mm, float(rng.uniform(0.8, 4.5)))
