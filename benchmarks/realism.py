@@ -203,7 +203,8 @@ def _adult_table(subjects: Sequence[Subject], real: Mapping[str, float], coarse:
         "",
         "One coronal T1 series at 3 T, 24 slices of 512 x 512, 0.31 mm; the virtual subjects are 20 to 25 years old. "
         f"The last column compares hospital A with the same series at hospital A's pixels ({COARSE_PIXELS} x "
-        f"{COARSE_PIXELS}): both are 3 T.",
+        f"{COARSE_PIXELS}): both are 3 T. Soft tissue was modelled on this very knee, so its shape "
+        "is no independent test.",
         "",
         "| what | virtual, A | virtual, B | real | real, coarse | A |",
         "|---|---|---|---|---|---|",

@@ -106,10 +106,13 @@ def make_virtual_bundle(folder: Path, work: Path, settings: VirtualBundleSetting
 
 def _train_segmenter(work: Path, settings: VirtualBundleSettings) -> Path:
     """Paint the pools that are missing and train the segmenter on them."""
-    pools = {"pool_train": (settings.pool_subjects, 1), "pool_validation": (settings.pool_validation_subjects, 777)}
-    for name, (subjects, seed) in pools.items():
+    pools = {
+        "pool_train": PoolSettings(settings.pool_subjects, slices_per_subject=8, seed=1),
+        "pool_validation": PoolSettings(settings.pool_validation_subjects, slices_per_subject=3, seed=777),
+    }
+    for name, pool in pools.items():
         if not (work / name).exists():
-            paint_pool(work / name, PoolSettings(subjects=subjects, seed=seed), settings.workers)
+            paint_pool(work / name, pool, settings.workers)
     training, validation = (SlicePool(work / name) for name in pools)
     return train_segmenter(training, validation, settings.segmenter, work / "segmenter")
 

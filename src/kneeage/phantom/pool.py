@@ -47,7 +47,7 @@ class PoolSettings:
     """
 
     subjects: int
-    slices_per_subject: int = 6
+    slices_per_subject: int = 8
     seed: int = 0
     ages_years: tuple[float, float, float] = (7.0, 15.5, 28.0)
     zoom_range: tuple[float, float] = (0.75, 1.30)
