@@ -27,13 +27,14 @@ import scipy
 import kneeage
 from kneeage.core.anatomy import Sex, Side
 from kneeage.infer.engine import available_cores
-from kneeage.phantom import anatomy, cohort
-from kneeage.phantom.cohort import HOSPITAL_A, virtual_subject
-from kneeage.phantom.lattice import Lattice
-from kneeage.phantom.make import CohortRecipe, make_cohort
-from kneeage.phantom.presets import PRESETS
-from kneeage.phantom.workers import on_cores
-from kneeage.phantom.write import FileFormat, write_subject
+from kneeage.phantom.anatomy import knee as anatomy
+from kneeage.phantom.anatomy.lattice import Lattice
+from kneeage.phantom.cohort import subject as cohort
+from kneeage.phantom.cohort.make import CohortRecipe, make_cohort
+from kneeage.phantom.cohort.presets import PRESETS
+from kneeage.phantom.cohort.subject import HOSPITAL_A, virtual_subject
+from kneeage.phantom.cohort.workers import on_cores
+from kneeage.phantom.cohort.write import FileFormat, write_subject
 
 REPORT = Path(__file__).parent / "results" / "phantom.md"
 # Source: the budgets of docs/architecture.md; the cohort's is that of the whole preset on two cores.

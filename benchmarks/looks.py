@@ -12,12 +12,12 @@ from scipy import ndimage, signal
 from benchmarks.appearance import BoolArray, FloatArray, Line, Look, Start
 from kneeage.core.anatomy import DISTAL_FEMUR, PLATE_SITES, PROXIMAL_TIBIA, Label, PlateSite, Sex
 from kneeage.io.read import load
-from kneeage.phantom.anatomy import Anatomy, Knee
-from kneeage.phantom.cohort import Hospital, Purpose, stream
-from kneeage.phantom.growth import draw_latents
-from kneeage.phantom.protocol import draw_protocol
-from kneeage.phantom.scanner import draw_scanner, render
-from kneeage.phantom.tissue import MARROW, Tissue
+from kneeage.phantom.anatomy.knee import Anatomy, Knee
+from kneeage.phantom.anatomy.tissue import MARROW, Tissue
+from kneeage.phantom.cohort.subject import Hospital, Purpose, stream
+from kneeage.phantom.growth.law import draw_latents
+from kneeage.phantom.scanner.protocol import draw_protocol
+from kneeage.phantom.scanner.render import draw_scanner, render
 
 ByteArray = NDArray[np.uint8]
 

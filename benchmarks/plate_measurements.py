@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.plate_measurements`` renders the labels of virtual knees in both hospitals' protocols, measures
 them as any series is measured, writes the table to ``benchmarks/results/plate_measurements.csv``, and says which
-errors follow from it; ``kneeage.phantom.measured`` holds them. It also says how well the latents can be read off
+errors follow from it; ``kneeage.phantom.growth.measured`` holds them. It also says how well the latents can be read off
 linearly (R squared).
 """
 
@@ -22,12 +22,12 @@ from kneeage.core.result import PlateReport
 from kneeage.core.volume import Volume
 from kneeage.infer.morphometry import measure_plate
 from kneeage.infer.region import find_sites
-from kneeage.phantom.anatomy import Anatomy, Knee
-from kneeage.phantom.growth import FloatArray, draw_latents
-from kneeage.phantom.latents import KneeLatents, PlateLatents
-from kneeage.phantom.measured import fit_error
-from kneeage.phantom.protocol import HOSPITAL_A, HOSPITAL_B, Protocol, draw_protocol
-from kneeage.phantom.sequence import Weighting
+from kneeage.phantom.anatomy.knee import Anatomy, Knee
+from kneeage.phantom.growth.latents import KneeLatents, PlateLatents
+from kneeage.phantom.growth.law import FloatArray, draw_latents
+from kneeage.phantom.growth.measured import fit_error
+from kneeage.phantom.scanner.protocol import HOSPITAL_A, HOSPITAL_B, Protocol, draw_protocol
+from kneeage.phantom.scanner.sequence import Weighting
 
 TABLE = Path("benchmarks/results/plate_measurements.csv")
 SITES: dict[str, PlateSite] = {"femur": DISTAL_FEMUR, "tibia": PROXIMAL_TIBIA}

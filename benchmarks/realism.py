@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import kneeage
 from benchmarks.appearance import FloatArray, Look, grey_quantiles, measure
 from benchmarks.looks import real_look, virtual_look
-from kneeage.phantom.cohort import HOSPITAL_A, HOSPITAL_B
+from kneeage.phantom.cohort.subject import HOSPITAL_A, HOSPITAL_B
 
 REPORT = Path(__file__).parent / "results" / "realism.md"
 PAGE = Path(__file__).parents[1] / "docs" / "virtual-cohort.md"

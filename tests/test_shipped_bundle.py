@@ -21,7 +21,7 @@ from kneeage.core.volume import Volume
 from kneeage.io.bundle import SHIPPED_BUNDLE, load_bundle
 from kneeage.io.nifti import write_image
 from kneeage.io.write import DicomHeader, write_dicom_series
-from kneeage.phantom.cohort import HOSPITAL_A, VirtualSubject, virtual_subject
+from kneeage.phantom.cohort.subject import HOSPITAL_A, VirtualSubject, virtual_subject
 from kneeage.pipeline import Examination, estimate, segment_file, write_documents
 
 BONES = {

@@ -17,8 +17,8 @@ from kneeage.io.nifti import write_image
 from kneeage.io.read import list_candidates, load
 from kneeage.io.series import LoadedSeries
 from kneeage.io.write import DicomHeader, write_dicom_series
-from kneeage.phantom.cohort import HOSPITAL_A, Imaging, virtual_subject
-from kneeage.phantom.protocol import Layout
+from kneeage.phantom.cohort.subject import HOSPITAL_A, Imaging, virtual_subject
+from kneeage.phantom.scanner.protocol import Layout
 from kneeage.prepare.plane import plane_of
 from kneeage.prepare.recipe import OrientStep, Recipe, ResampleStep, prepare
 

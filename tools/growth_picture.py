@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kneeage.phantom.ceiling import Estimate, closed_form_exact_year, sd_for_exact_year, simulated_exact_year
-from kneeage.phantom.growth_table import TABLE1
+from kneeage.phantom.cohort.ceiling import Estimate, closed_form_exact_year, sd_for_exact_year, simulated_exact_year
+from kneeage.phantom.growth.table import TABLE1
 
 PAPER_ACCURACY = 0.857
 # Mean absolute errors of published knee MRI readers, least and largest. Source: Proeve 2019, Dallora 2019.

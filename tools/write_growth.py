@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kneeage.core.anatomy import Sex
-from kneeage.phantom.ceiling import (
+from kneeage.phantom.cohort.ceiling import (
     Ceiling,
     Estimate,
     Reader,
@@ -23,13 +23,13 @@ from kneeage.phantom.ceiling import (
     closed_form_exact_year,
     sd_for_exact_year,
 )
-from kneeage.phantom.growth import PLATES
-from kneeage.phantom.growth_table import FORENSIC, FROZEN_SHA256, LAW_VERSION, TABLE1, GrowthTable, Parameter
-from kneeage.phantom.literature import AttainmentRow, ClosedRow, Row, YoungestRow
-from kneeage.phantom.measured import ERRORS
-from kneeage.phantom.population import Comparison, closed_share, compare_all, minimum_ages, simulate
-from kneeage.phantom.presets import PRESETS
-from kneeage.phantom.stages import Dedouit
+from kneeage.phantom.cohort.presets import PRESETS
+from kneeage.phantom.growth.law import PLATES
+from kneeage.phantom.growth.literature import AttainmentRow, ClosedRow, Row, YoungestRow
+from kneeage.phantom.growth.measured import ERRORS
+from kneeage.phantom.growth.population import Comparison, closed_share, compare_all, minimum_ages, simulate
+from kneeage.phantom.growth.stages import Dedouit
+from kneeage.phantom.growth.table import FORENSIC, FROZEN_SHA256, LAW_VERSION, TABLE1, GrowthTable, Parameter
 from tools.growth_picture import PAPER_ACCURACY, picture, prior_sd_years
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import bench_phantom
 from benchmarks.bench_phantom import STAGES, Sample, Stopwatch, SubjectTimes, reference_seconds, report, subject_times
-from kneeage.phantom.cohort import HOSPITAL_A
+from kneeage.phantom.cohort.subject import HOSPITAL_A
 from tests.phantom.miniature import coarse
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from kneeage.phantom.growth_table import FROZEN_SHA256
+from kneeage.phantom.growth.table import FROZEN_SHA256
 from tests.cli.conftest import Run
 
 

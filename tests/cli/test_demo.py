@@ -9,7 +9,7 @@ import pytest
 
 from kneeage.core.anatomy import Sex
 from kneeage.core.result import Outcome
-from kneeage.phantom import write
+from kneeage.phantom.cohort import write
 from tests.cli.conftest import Pipeline, Run
 
 

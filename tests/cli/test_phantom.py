@@ -15,11 +15,11 @@ from rich.console import Console
 from kneeage.cli import speak
 from kneeage.core.anatomy import Plane
 from kneeage.core.errors import OutputError, WorkerError
-from kneeage.phantom import make, presets, workers
-from kneeage.phantom.cohort import CORONAL_T1, Imaging
-from kneeage.phantom.make import CohortRecipe, MadeCohort
-from kneeage.phantom.sequence import Weighting
-from kneeage.phantom.write import FileFormat
+from kneeage.phantom.cohort import make, presets, workers
+from kneeage.phantom.cohort.make import CohortRecipe, MadeCohort
+from kneeage.phantom.cohort.subject import CORONAL_T1, Imaging
+from kneeage.phantom.cohort.write import FileFormat
+from kneeage.phantom.scanner.sequence import Weighting
 from tests.cli.conftest import Run
 from tests.phantom.miniature import SMALL_PRESET
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kneeage.phantom import sheet
+from kneeage.phantom.cohort import sheet
 from tests.cli.conftest import Run
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from kneeage.core.anatomy import Sex
-from kneeage.phantom.anatomy import Anatomy, Knee
-from kneeage.phantom.growth import draw_latents
-from kneeage.phantom.latents import PlateLatents
-from kneeage.phantom.slab import SliceGrid, oblique_axes
+from kneeage.phantom.anatomy.knee import Anatomy, Knee
+from kneeage.phantom.anatomy.slab import SliceGrid, oblique_axes
+from kneeage.phantom.growth.latents import PlateLatents
+from kneeage.phantom.growth.law import draw_latents
 
 PIXEL_MM = 0.6
 

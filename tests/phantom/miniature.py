@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from kneeage.core.anatomy import Sex
-from kneeage.phantom.cohort import HOSPITAL_A, HOSPITAL_B, Hospital, Imaging
-from kneeage.phantom.growth_table import FORENSIC
-from kneeage.phantom.make import CohortRecipe
-from kneeage.phantom.presets import Preset, Stratum, Subset
-from kneeage.phantom.protocol import Layout
-from kneeage.phantom.write import FileFormat
+from kneeage.phantom.cohort.make import CohortRecipe
+from kneeage.phantom.cohort.presets import Preset, Stratum, Subset
+from kneeage.phantom.cohort.subject import HOSPITAL_A, HOSPITAL_B, Hospital, Imaging
+from kneeage.phantom.cohort.write import FileFormat
+from kneeage.phantom.growth.table import FORENSIC
+from kneeage.phantom.scanner.protocol import Layout
 
 ONE_PLANE = Imaging(planes_per_slice=1)
 

@@ -15,9 +15,9 @@ from kneeage.cli.speak import answering, counting, give, show, tell
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kneeage.phantom.ceiling import Ceiling, Estimate
+    from kneeage.phantom.cohort.ceiling import Ceiling, Estimate
 
-# The same number as in ``kneeage.phantom.ceiling``, which is loaded only when the command runs.
+# The same number as in ``kneeage.phantom.cohort.ceiling``, which is loaded only when the command runs.
 _SUBJECTS = 20_000
 
 
@@ -29,10 +29,10 @@ def ceiling(
     as_json: AsJson = False,
 ) -> None:
     """Say how well the best reader could tell ages in a virtual cohort."""
-    from kneeage.phantom.ceiling import Reader
-    from kneeage.phantom.ceiling import ceiling as find
-    from kneeage.phantom.growth_table import table_hash
-    from kneeage.phantom.presets import PRESETS
+    from kneeage.phantom.cohort.ceiling import Reader
+    from kneeage.phantom.cohort.ceiling import ceiling as find
+    from kneeage.phantom.cohort.presets import PRESETS
+    from kneeage.phantom.growth.table import table_hash
 
     chosen = PRESETS[one_of("preset", preset, list(PRESETS))]
     with counting("Simulating readers") as count:

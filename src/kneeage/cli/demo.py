@@ -13,7 +13,7 @@ from kneeage.cli.speak import answering, give, tell, working
 
 if TYPE_CHECKING:
     from kneeage.core.result import Result
-    from kneeage.phantom.cohort import VirtualSubject
+    from kneeage.phantom.cohort.subject import VirtualSubject
 
 DEMO_FOLDER = "kneeage-demo"
 DEMO_SEED = 20
@@ -55,7 +55,7 @@ def run_demo(folder: Path, *, seed: int, bundle: Path | None, lang: str) -> tupl
         OutputError: The folder exists or cannot be written.
     """
     from kneeage.io.output import whole_folder
-    from kneeage.phantom.write import write_virtual_dicom
+    from kneeage.phantom.cohort.write import write_virtual_dicom
     from kneeage.pipeline import estimate, write_documents
 
     with whole_folder(folder) as whole:

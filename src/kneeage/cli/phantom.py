@@ -14,7 +14,7 @@ from kneeage.cli.speak import answering, counting, give, tell
 from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from kneeage.phantom.make import CohortRecipe, Runner
+    from kneeage.phantom.cohort.make import CohortRecipe, Runner
 
 app = typer.Typer(name="phantom", help="Make virtual cohorts with known truth.", no_args_is_help=True)
 
@@ -47,7 +47,7 @@ def make_phantom(
     ] = None,
 ) -> None:
     """Make a virtual cohort: images, true labels, and a table of all that is known of each subject."""
-    from kneeage.phantom.make import make_cohort
+    from kneeage.phantom.cohort.make import make_cohort
 
     run = _runner(workers, scheduler)
     recipe = _recipe(preset, subjects, seed, file_format, (plane, sequence, fat_suppressed))
@@ -67,11 +67,11 @@ def _recipe(
         UsageError: One of them is not taken.
     """
     from kneeage.core.anatomy import Plane
-    from kneeage.phantom.cohort import Imaging
-    from kneeage.phantom.make import CohortRecipe
-    from kneeage.phantom.presets import PRESETS
-    from kneeage.phantom.sequence import Weighting
-    from kneeage.phantom.write import FileFormat
+    from kneeage.phantom.cohort.make import CohortRecipe
+    from kneeage.phantom.cohort.presets import PRESETS
+    from kneeage.phantom.cohort.subject import Imaging
+    from kneeage.phantom.cohort.write import FileFormat
+    from kneeage.phantom.scanner.sequence import Weighting
 
     plane, weighting, fat_suppressed = imaging
     chosen = PRESETS[one_of("preset", preset, list(PRESETS))]
@@ -95,7 +95,7 @@ def _runner(workers: int | None, scheduler: str | None) -> Runner:
         UsageError: Both places are asked for, or no worker.
     """
     from kneeage.infer.engine import available_cores
-    from kneeage.phantom.workers import on_cluster, on_cores
+    from kneeage.phantom.cohort.workers import on_cluster, on_cores
 
     if scheduler is not None:
         if workers is not None:

@@ -17,7 +17,7 @@ def sheet(
 ) -> None:
     """Draw a contact sheet: virtual knees of all ages, in both planes, from both hospitals, with every sequence."""
     from kneeage.io.output import whole_file
-    from kneeage.phantom.sheet import contact_sheet
+    from kneeage.phantom.cohort.sheet import contact_sheet
 
     with whole_file(output) as whole, counting("Drawing the contact sheet") as count:
         whole.write_bytes(contact_sheet(seed, count))

@@ -184,7 +184,7 @@ from {low:g} to {high:g} years.
 ## Population
 Virtual: computer-generated knees of both sexes, ages uniform from {low:g} to {high:g} years, two virtual hospitals.
 How age moves the growth plates there is an assumption with sources, not a measurement (see the growth table in
-`kneeage.phantom.growth`). A real population differs from it in ways that nobody has measured.
+`kneeage.phantom.growth.law`). A real population differs from it in ways that nobody has measured.
 
 ## Training
 {training}

@@ -31,8 +31,8 @@ from kneeage.learn.held_out import held_out_numbers, model_card
 from kneeage.learn.segmenter import train_segmenter
 from kneeage.learn.settings import AgeModelSettings, FitSettings, SegmenterSettings
 from kneeage.learn.virtual_regions import RegionJob, make_regions, read_facts
-from kneeage.phantom.cohort import FORENSIC_AGES_YEARS
-from kneeage.phantom.pool import PoolSettings, SlicePool, paint_pool
+from kneeage.phantom.cohort.pool import PoolSettings, SlicePool, paint_pool
+from kneeage.phantom.cohort.subject import FORENSIC_AGES_YEARS
 from kneeage.prepare.recipe import DEFAULT
 
 BUNDLE_NAME, BUNDLE_VERSION = "virtual-knee", "0.2.0"

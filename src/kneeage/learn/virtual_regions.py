@@ -27,7 +27,7 @@ from kneeage.infer.region import SitesSeen, age_regions, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
 from kneeage.io.output import whole_file
 from kneeage.learn.data import SubjectRegions, save_regions
-from kneeage.phantom.cohort import HOSPITAL_A, HOSPITAL_B, Hospital, VirtualSubject, virtual_subject
+from kneeage.phantom.cohort.subject import HOSPITAL_A, HOSPITAL_B, Hospital, VirtualSubject, virtual_subject
 from kneeage.prepare.recipe import DEFAULT, prepare
 
 # Training needs only the slices through the sites, so that the rest need not be painted.

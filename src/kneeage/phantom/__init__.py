@@ -1,3 +1,3 @@
-"""The virtual cohort: knees whose truth is known (numpy and scipy alone; files are written by ``cohort``)."""
+"""The virtual cohort: knees that grow, are painted, scanned and gathered, and whose truth is known."""
 
 from __future__ import annotations

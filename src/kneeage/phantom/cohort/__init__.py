@@ -1,0 +1,3 @@
+"""Cohorts: virtual subjects in memory and as files."""
+
+from __future__ import annotations

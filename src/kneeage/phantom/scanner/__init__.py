@@ -1,0 +1,3 @@
+"""The scanner: from painted slices to images (numpy and scipy alone)."""
+
+from __future__ import annotations
