@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format bench bench-phantom realism schema growth system-packages clean distclean
+.PHONY: help demo test test-slow lint format bench bench-phantom bench-tight realism schema growth system-packages clean distclean
 
 # Tests and benchmarks may import ONNX Runtime before kneeage, which sets the same.
 export ORT_DISABLE_TELEMETRY := 1
@@ -43,6 +43,9 @@ bench: $(DEVELOPMENT) ## measure serving; writes benchmarks/results/
 
 bench-phantom: $(DEVELOPMENT) ## measure the virtual cohort; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.bench_phantom
+
+bench-tight: $(DEVELOPMENT) ## show that virtual images carry the latents; writes benchmarks/results/; a quarter of an hour
+	$(BIN)/python -m benchmarks.tight_world
 
 realism: $(DEVELOPMENT) ## compare virtual knees with real ones; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.realism

@@ -248,9 +248,16 @@ def _ceiling_rows(found: Sequence[Ceiling]) -> Iterator[tuple[str, ...]]:
     for words, name in (("mean absolute error", "mean_absolute_error_years"), ("posterior SD", "posterior_sd_years")):
         yield words, *(_years(getattr(each, name)) for each in found)
     for place, threshold in enumerate(found[0].thresholds):
-        for name in ("false_adult", "false_minor", "cautious_false_adult", "cautious_false_minor"):
+        for words, name in (
+            ("false adult at {at}", "false_adult"),
+            ("- of those aged {last}", "last_year_false_adult"),
+            ("false minor at {at}", "false_minor"),
+            ("cautious false adult at {at}", "cautious_false_adult"),
+            ("- of those aged {last}", "last_year_cautious_false_adult"),
+            ("cautious false minor at {at}", "cautious_false_minor"),
+        ):
             cells = (_share(getattr(each.thresholds[place], name)) for each in found)
-            yield f"{name.replace('_', ' ')} at {threshold.age_years}", *cells
+            yield words.format(at=threshold.age_years, last=threshold.age_years - 1), *cells
 
 
 def _sensitivities(preset: str) -> Iterator[tuple[Any, ...]]:

@@ -81,15 +81,17 @@ def _table(found: list[Ceiling]) -> Table:
     for place, threshold in enumerate(found[0].thresholds):
         for words, name in _RATES.items():
             cells = (_said(getattr(each.thresholds[place], name), "%") for each in found)
-            table.add_row(f"{words} at {threshold.age_years}", *cells)
+            table.add_row(words.format(at=threshold.age_years, last=threshold.age_years - 1), *cells)
     return table
 
 
 _RATES = {
-    "false adult": "false_adult",
-    "false minor": "false_minor",
-    "false adult, cautious": "cautious_false_adult",
-    "false minor, cautious": "cautious_false_minor",
+    "false adult at {at}": "false_adult",
+    "- of those aged {last}": "last_year_false_adult",
+    "false minor at {at}": "false_minor",
+    "false adult, cautious at {at}": "cautious_false_adult",
+    "- of those aged {last}, cautious": "last_year_cautious_false_adult",
+    "false minor, cautious at {at}": "cautious_false_minor",
 }
 
 

@@ -109,7 +109,7 @@ def _runner(workers: int | None, scheduler: str | None) -> Runner:
 def _tell_share(recipe: CohortRecipe) -> None:
     """Say when only a part of the preset is made."""
     preset = recipe.preset
-    if recipe.subjects < preset.subjects:
+    if 0 < recipe.subjects < preset.subjects:
         share = f"{recipe.subjects} of the {preset.subjects} subjects of {preset.name}"
         tell(f"{share}, in its proportions (largest remainder).")
 

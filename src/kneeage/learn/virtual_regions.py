@@ -79,8 +79,19 @@ def _facts_file(folder: Path, seed: int) -> Path:
 
 
 def _make_subject(seed: int, folder: Path, job: RegionJob) -> None:
-    """Make one subject, take it through the serving code, and write what comes of it."""
-    subject = _subject(seed, whole_series=job.whole_series)
+    """Make one subject and write what comes of it."""
+    write_regions(folder, _subject(seed, whole_series=job.whole_series), job)
+
+
+def write_regions(folder: Path, subject: VirtualSubject, job: RegionJob) -> None:
+    """Take a subject through the serving code, and write its regions and facts.
+
+    Args:
+        folder: Folder of the cohort.
+        subject: A coronal series.
+        job: How the regions are made.
+    """
+    seed = subject.seed
     prepared = prepare(subject.volume, DEFAULT, plane=Plane.CORONAL, side=subject.side)
     found = label_slices(job.segment, _engine(job.segmenter), prepared.volume)
     sites = find_sites(found.labels)
@@ -97,11 +108,11 @@ def _make_subject(seed: int, folder: Path, job: RegionJob) -> None:
 def _subject(seed: int, *, whole_series: bool) -> VirtualSubject:
     """Make a virtual subject with a whole series, or with the slices about the sites alone."""
     hospital = (HOSPITAL_A, HOSPITAL_B)[seed % 2]
-    return virtual_subject(seed, hospital=hospital if whole_series else _about_the_sites(hospital))
+    return virtual_subject(seed, hospital=hospital if whole_series else about_the_sites(hospital))
 
 
-def _about_the_sites(hospital: Hospital) -> Hospital:
-    """A protocol with fewer slices."""
+def about_the_sites(hospital: Hospital) -> Hospital:
+    """The same hospital with coronal series of fewer slices: those about the plates' sites."""
     return replace(hospital, coronal=replace(hospital.coronal, slices=_TRAINING_SLICES))
 
 

@@ -58,6 +58,22 @@ def test_plate_has_the_thickness_of_its_latent(thickness_mm: float) -> None:
     assert np.median(vertical_mm[vertical_mm > 0]) == pytest.approx(thickness_mm, abs=0.25 * thickness_mm + PIXEL_MM)
 
 
+@pytest.mark.parametrize("bone_half_width_mm", [28.0, 44.0])
+def test_a_plate_is_as_thick_in_a_small_bone_as_in_a_large_one(bone_half_width_mm: float) -> None:
+    """Thickness is in mm, whatever the size of the bone: a plate that grew with it would be a fifth off and more."""
+    rng = np.random.default_rng(0)
+    grown = replace(
+        draw_latents(14.0, Sex.MALE, rng),
+        femur=plate(4.0, undulation_mm=0.0),
+        bone_half_width_mm=bone_half_width_mm,
+    )
+    label = Knee(replace(Anatomy.draw(rng), findings=()), grown).labels(
+        replace(coronal_grid(), pixel_mm=0.2, shape=(600, 600))
+    )
+    vertical_mm = (label == Label.DISTAL_FEMUR_PHYSIS).sum(axis=0) * 0.2
+    assert np.median(vertical_mm[vertical_mm > 0]) == pytest.approx(4.0, abs=0.4)
+
+
 def test_closed_plate_leaves_a_scar_and_no_open_plate() -> None:
     painted = slab(knee_with(plate(1.0, 1.0, 0.6)))
     assert not (painted.label == Label.DISTAL_FEMUR_PHYSIS).any()

@@ -66,6 +66,12 @@ def test_cautious_reader_calls_fewer_minors_adult(table1: dict[Reader, Ceiling])
     assert [threshold.age_years for threshold in table1[Reader.LATENTS].thresholds] == [12, 14, 16, 18]
 
 
+def test_last_year_below_a_threshold_is_the_hardest(table1: dict[Reader, Ceiling]) -> None:
+    for threshold in table1[Reader.LATENTS].thresholds:
+        assert threshold.last_year_false_adult.value > threshold.false_adult.value
+        assert threshold.last_year_cautious_false_adult.value <= threshold.last_year_false_adult.value
+
+
 def test_promised_accuracy_is_reached() -> None:
     """The mean of the largest posterior probability is the share of hits: no reader of the same things does better."""
     preset = PRESETS["forensic"]

@@ -211,6 +211,20 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cohort.json", "thesis.docx"]
 
 
+def test_a_name_that_no_disk_takes_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        make(tmp_path / ("x" * 300))
+
+
+def test_a_table_that_another_program_saved_is_written_anew(tmp_path: Path) -> None:
+    make(tmp_path / "cohort", small_recipe(1))
+    table = tmp_path / "cohort" / "subjects.csv"
+    before = table.read_bytes()
+    table.write_bytes(before.decode().encode("utf-16"))
+    assert make(tmp_path / "cohort", small_recipe(1)).kept == 1
+    assert table.read_bytes() == before
+
+
 def test_one_member_can_be_made_on_its_own(whole: Path, tmp_path: Path) -> None:
     recipe = small_recipe(6)
     member = roster(recipe.preset, 6, 1)[4]

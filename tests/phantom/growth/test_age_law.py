@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import special, stats
 
 from kneeage.phantom.growth.age_law import (
     Ages,
@@ -17,10 +18,23 @@ from kneeage.phantom.growth.age_law import (
     plates_likelihood,
     points_per_year,
 )
-from kneeage.phantom.growth.law import FORENSIC, TABLE1, FloatArray, GrowthTable, Sample, grow
+from kneeage.phantom.growth.law import (
+    FORENSIC,
+    PLATES,
+    TABLE1,
+    FloatArray,
+    GrowthTable,
+    Sample,
+    grow,
+    scar_logit,
+    thickness_mm,
+)
 from kneeage.phantom.growth.population import draw_covariates
 
 EVEN = np.full(18, 1 / 18)
+PATTERNS = (
+    "unevenness", "bridging_posterior_mm", "bridging_lateral_mm", "patchiness", "undulation_mm", "border"
+)  # fmt: skip
 
 
 class OnlyPlate:
@@ -98,6 +112,81 @@ def test_posterior_is_calibrated(table: GrowthTable) -> None:
     chances = age_posterior(likelihood, grid, ages, sample.covariates, table)
     place = np.sum(chances * (ages.points < sample.age_years[:, None]), axis=1)
     assert np.quantile(place, [0.1, 0.25, 0.5, 0.75, 0.9]) == pytest.approx([0.1, 0.25, 0.5, 0.75, 0.9], abs=0.03)
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Sample:
+    """A large population, for posteriors by simulation alone."""
+    return subjects(400_000, FORENSIC, seed=1, female=0.5)
+
+
+@pytest.mark.parametrize("age_years", [10.0, 13.0, 15.0, 23.0])
+def test_posterior_is_that_of_simulated_subjects_with_the_same_plates(age_years: float, simulated: Sample) -> None:
+    """An independent implementation: simulated subjects, weighted by how well their years left explain the plates.
+
+    Calibration would not notice a plate that is left out; this does.
+    """
+    covariates = draw_covariates(np.array([False]), np.random.default_rng(0))
+    knee = next(
+        each
+        for seed in range(100)
+        for each in [grow(np.array([age_years]), covariates, np.random.default_rng(seed), FORENSIC)]
+        if all(each.latents[f"{plate}.bridged"][0] in (0.0, 1.0) for plate in PLATES)
+    )
+    ages = even_ages(FORENSIC)
+    grid = MaturityGrid.around(ages, FORENSIC)
+    likelihood = plates_likelihood(TruePlates(knee.latents, FORENSIC), grid, FORENSIC)
+    chances = age_posterior_blind(likelihood, grid, ages, 0.5, FORENSIC)[0]
+    mean = chances @ ages.points
+    sd = np.sqrt(chances @ ages.points**2 - mean**2)
+
+    weights = np.exp(sum(_explained(knee, plate, simulated.years_left[plate]) for plate in PLATES))
+    enough = weights.sum() ** 2 / np.sum(weights**2)
+    expected = np.average(simulated.age_years, weights=weights)
+    spread = np.sqrt(np.average((simulated.age_years - expected) ** 2, weights=weights))
+    assert enough > 1000
+    assert mean == pytest.approx(expected, abs=4 * spread / np.sqrt(enough))
+    assert sd == pytest.approx(spread, rel=4 / np.sqrt(enough))
+
+
+def _explained(knee: Sample, plate: str, years_left: FloatArray) -> FloatArray:
+    """Log density of a plate's thickness and scar for years left, by scipy's distributions; no bridging plates."""
+    latents = {name: float(values[0]) for name, values in knee.latents.items()}
+    is_closed = latents[f"{plate}.bridged"] == 1.0
+    thickness = stats.lognorm.logpdf(
+        latents[f"{plate}.thickness_mm"],
+        FORENSIC.thickness_log_sd.value,
+        scale=thickness_mm(plate, years_left, FORENSIC),
+    )
+    scar = stats.norm.logpdf(
+        special.logit(latents[f"{plate}.scar"]), scar_logit(years_left, FORENSIC), FORENSIC.scar_logit_sd.value
+    )
+    possible = years_left <= 0 if is_closed else years_left >= getattr(FORENSIC, plate).bridging_years.value
+    return np.where(possible, thickness + scar, -np.inf)
+
+
+def test_every_latent_that_follows_maturity_is_in_the_likelihood_and_no_pattern_is() -> None:
+    """An open plate's thickness and a closed one's scar tell of maturity, so it takes a child and an adult."""
+    patterns = {f"{plate}.{name}" for plate in PLATES for name in PATTERNS}
+    assert telling_latents(12.0) | telling_latents(23.0) == set(subjects(1).latents) - patterns
+
+
+def telling_latents(age_years: float) -> set[str]:
+    """Names of a male's latents that move the likelihood of maturity when they are moved."""
+    covariates = draw_covariates(np.array([False]), np.random.default_rng(0))
+    knee = grow(np.array([age_years]), covariates, np.random.default_rng(1), TABLE1)
+    grid = MaturityGrid.around(even_ages(), TABLE1)
+
+    def likelihood(latents: dict[str, FloatArray]) -> FloatArray:
+        by_plates = plates_likelihood(TruePlates(latents, TABLE1), grid, TABLE1)
+        return by_plates * body_likelihood(latents, covariates, grid, TABLE1)
+
+    home = likelihood(knee.latents)
+    return {
+        name
+        for name, values in knee.latents.items()
+        if not np.allclose(likelihood({**knee.latents, name: 0.9 * values}), home)
+    }
 
 
 def test_blind_posterior_is_calibrated() -> None:

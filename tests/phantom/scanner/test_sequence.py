@@ -18,6 +18,7 @@ from kneeage.phantom.scanner.sequence import (
     RED_MARROW,
     TIMES,
     YELLOW_MARROW,
+    Material,
     Sequence,
     Signals,
     Weighting,
@@ -25,13 +26,18 @@ from kneeage.phantom.scanner.sequence import (
     random_signals,
     signals,
     spin_echo,
-    typical_signal,
     water_and_fat,
 )
 
 T1 = Sequence(Weighting.T1, False, 3, 600, 14, 3.0)
 PD = Sequence(Weighting.PD, False, 7, 3000, 30, 3.0)
 T2 = Sequence(Weighting.T2, False, 14, 4000, 80, 3.0)
+
+
+def typical_signal(material: Material, sequence: Sequence, fat_left: float = 1.0) -> float:
+    """Signal of a material without variation, relative to unsuppressed yellow marrow."""
+    water, fat = water_and_fat(material, sequence)
+    return (water + fat_left * fat) / sum(water_and_fat(YELLOW_MARROW, sequence))
 
 
 def typical(tissue: Tissue, sequence: Sequence, fat_left: float = 1.0) -> float:

@@ -51,7 +51,7 @@ class Finding:
     radius: float
 
 
-# Share of knees that have it, and smallest and largest radius.
+# Share of knees that have it, and smallest and largest radius in reference mm.
 _RATES: dict[FindingKind, tuple[float, float, float]] = {
     FindingKind.BONE_ISLAND: (0.02, 1.5, 4.0),
     FindingKind.CYST: (0.02, 1.5, 5.0),
@@ -68,7 +68,7 @@ _TISSUES = {
     FindingKind.LESION: Tissue.LESION,
     FindingKind.OSTEOCHONDRITIS: Tissue.OEDEMA,
 }
-# Thickness of the dark rim about an osteochondritic fragment.
+# Thickness of the dark rim about an osteochondritic fragment, in reference mm.
 _RIM_MM = 1.2
 
 

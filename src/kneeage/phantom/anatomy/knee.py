@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kneeage.core.anatomy import Label
-from kneeage.phantom.anatomy.bones import BoneDistances, BoneShape, Field, bone_distances
+from kneeage.phantom.anatomy.bones import BoneDistances, BoneShape, Field, Place, bone_distances
 from kneeage.phantom.anatomy.findings import Finding, bar_distance, draw_findings, finding_fields, paint_findings
 from kneeage.phantom.anatomy.lattice import Lattice
 from kneeage.phantom.anatomy.marrow import MarrowPattern, marrow_texture, red_share
 from kneeage.phantom.anatomy.plates import (
     Closure,
-    Place,
     Plate,
     PlateRun,
     PlateWeights,
@@ -38,9 +37,10 @@ from kneeage.phantom.growth.latents import KneeLatents
 
 # Half-width of the femur that the shapes are given for. Source: measured on one adult knee (gattia/pymskt, MIT).
 REFERENCE_HALF_WIDTH_MM = 37.0
-# Height of the joint's axis of bending below the origin, and its distance behind it, in reference mm.
+# Height of the joint's axis of bending below the origin, and its distance behind it, in reference mm (``assumed``).
 _AXIS_BELOW, _AXIS_BEHIND = 4.0, 14.0
-# A bar closes the plate around it: distance that counts as the whole radius of the plate, in reference mm.
+# A bar closes the plate around it: distance that counts as the whole radius of the plate, in reference mm
+# (``assumed``).
 _PLATE_RADIUS = 30.0
 # No plate reaches further from its mid-surface.
 _PLATE_REACH_MM = 5.0
@@ -54,12 +54,12 @@ Fields = Mapping[str, Field]
 
 @dataclass(frozen=True)
 class Waves:
-    """A smooth deformation: a sum of plane waves.
+    """A smooth deformation: a sum of plane waves. Lengths in reference mm.
 
     Args:
         vectors: Wave vectors in 1/mm, shape (modes, 3).
         phases: Phases in radians, shape (modes,).
-        shifts: Largest displacement of each wave in mm, shape (modes, 3).
+        shifts: Largest displacement by each wave, shape (modes, 3).
     """
 
     vectors: Field
@@ -414,7 +414,7 @@ def _turned(a: Field, b: Field, angle: float) -> tuple[Field, Field]:
 
 
 def _rippled(x: Field, y: Field, z: Field, phase: np.float32) -> Place:
-    """Bend the soft tissue on its own, in waves of a centimetre or two."""
+    """Bend the soft tissue on its own by up to 3 reference mm, in waves of 4 to 10 cm (``assumed``)."""
     dx = 1.8 * np.sin(z / 9.7 + phase) + 1.1 * np.sin(y / 6.1 + z / 14.3 + 2 * phase)
     dy = 1.5 * np.sin(x / 8.9 + 3 * phase) + 1.2 * np.sin(z / 7.7 + x / 12.1 + phase)
     dz = 1.9 * np.sin(x / 8.3 + 4 * phase) + 1.2 * np.sin(y / 7.3 + x / 15.7 + phase)
@@ -422,5 +422,5 @@ def _rippled(x: Field, y: Field, z: Field, phase: np.float32) -> Place:
 
 
 def _shaft_cortex(away: Field) -> Field:
-    """Cortical thickness factor: thin at the joint, thick along the shaft."""
+    """Cortical thickness factor: thin at the joint, thick along the shaft (``assumed``)."""
     return np.asarray(0.8 + np.clip((away - 36) / 16, 0, 3.0), dtype=np.float32)

@@ -14,7 +14,8 @@ from kneeage.phantom.anatomy.bones import BoneDistances, Field, Place
 from kneeage.phantom.anatomy.implicit import apart, blend, either, squared
 from kneeage.phantom.anatomy.soft_shape import SoftTissue
 
-# Height, most anterior and posterior point, half-width, lateral shift and waist in front, of the deep fascia.
+# Height, most anterior and posterior point, half-width, lateral shift and waist in front, of the deep fascia, in
+# reference mm. Source: see ``kneeage.phantom.anatomy.soft_tissue``.
 _OUTLINE = strands.at_levels(
     (
         (150, 50, -88, 55, -6, 0.1),

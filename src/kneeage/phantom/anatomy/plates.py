@@ -21,8 +21,6 @@ from kneeage.core.anatomy import Label
 from kneeage.phantom.anatomy.bones import Field
 from kneeage.phantom.growth.latents import VISIBLE_SCAR, PlateLatents
 
-Place = tuple[Field, Field, Field]
-
 # Thickness of a scar. Source: 0.4-0.6 mm at half depth in an 18-year-old (shared measurements, three male 3T knees).
 SCAR_THICKNESS_MM = 0.6
 # Thinnest open plate, next to a bridge. Source: the thinnest plate measured was 0.8 mm (as above); ``assumed`` beyond.
@@ -128,7 +126,7 @@ class Closure:
 
     Args:
         latents: State of growth.
-        phases: Individual phases of the waves, shape (3,).
+        phases: Individual phases of the waves in radians, shape (3,).
         inside: Lateral and anterior coordinates (reference mm) of points spread evenly over the plate's extent,
             each of shape (n,); the bridged share is a share of these.
     """
@@ -140,8 +138,10 @@ class Closure:
         self._radii = (np.ptp(inside[0]) / 2, np.ptp(inside[1]) / 2)
         self._front = self._place_front(self._rim(*inside))
 
-    def fields(self, x: Field, y: Field) -> Place:
-        """Distance beyond the closing front (negative: closed), thickness in mm, and strength of the scar.
+    def fields(self, x: Field, y: Field) -> tuple[Field, Field, Field]:
+        """Distance beyond the closing front, thickness in mm where the plate is open, and strength of the scar.
+
+        The distance is a share of the plate's radius, negative where the plate is closed.
 
         Args:
             x: Lateral coordinate in reference mm; likewise ``y``, anterior.

@@ -75,6 +75,8 @@ class ThresholdCeiling:
         false_minor: Share of subjects above it who are called younger, by the same reader.
         cautious_false_adult: The first share, of a reader who calls older only what is 95 % probable.
         cautious_false_minor: The second share, of that reader.
+        last_year_false_adult: The first share, of subjects in the last year below the threshold alone.
+        last_year_cautious_false_adult: The same of the cautious reader.
     """
 
     age_years: int
@@ -82,6 +84,8 @@ class ThresholdCeiling:
     false_minor: Estimate
     cautious_false_adult: Estimate
     cautious_false_minor: Estimate
+    last_year_false_adult: Estimate
+    last_year_cautious_false_adult: Estimate
 
 
 @dataclass(frozen=True)
@@ -295,7 +299,6 @@ def _readings(chances: FloatArray, ages: Ages) -> dict[str, FloatArray]:
         "middle_year": _middle_year(by_year),
         "median": points[np.argmax(cumulated >= 0.5, axis=1)],
         "sd": np.sqrt(np.maximum(chances @ points**2 - mean**2, 0.0)),
-        "expected_exact": by_year.max(axis=1),
     }
     for threshold in _thresholds(ages):
         readings[f"at_least_{threshold}"] = chances[:, points >= threshold].sum(axis=1)
@@ -333,10 +336,17 @@ def _ceiling(reader: Reader, readings: dict[str, FloatArray], age_years: FloatAr
 
 def _threshold(threshold: int, at_least: FloatArray, age_years: FloatArray) -> ThresholdCeiling:
     """Score the decisions about one threshold."""
-    older = age_years >= threshold
+    older, last = age_years >= threshold, np.floor(age_years) == threshold - 1
     called, cautious = at_least >= 0.5, at_least >= CAUTIOUS_PROBABILITY
-    rates = [_mean(called[~older]), _mean(~called[older]), _mean(cautious[~older]), _mean(~cautious[older])]
-    return ThresholdCeiling(threshold, *rates)
+    return ThresholdCeiling(
+        age_years=threshold,
+        false_adult=_mean(called[~older]),
+        false_minor=_mean(~called[older]),
+        cautious_false_adult=_mean(cautious[~older]),
+        cautious_false_minor=_mean(~cautious[older]),
+        last_year_false_adult=_mean(called[last]),
+        last_year_cautious_false_adult=_mean(cautious[last]),
+    )
 
 
 def _mean(values: NDArray[np.bool_] | FloatArray) -> Estimate:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -149,7 +150,7 @@ def make_member(folder: Path, recipe: CohortRecipe, member: Member) -> None:
 
 def _begin(folder: Path, recipe: CohortRecipe) -> None:
     """Make the folder with all that does not depend on the subjects, or prove that it is of this recipe."""
-    if (folder / MANIFEST_FILE).exists():
+    if _is_begun(folder):
         _require_same(folder / MANIFEST_FILE, recipe.manifest())
         for left in (folder / SUBJECTS_FOLDER).glob(".*.part.*"):
             shutil.rmtree(left, ignore_errors=True)
@@ -159,6 +160,13 @@ def _begin(folder: Path, recipe: CohortRecipe) -> None:
         (whole / README_FILE).write_text(_readme(), encoding="utf-8", newline="\n")
         write_label_descriptions(whole / DESCRIPTIONS_FILE)
         (whole / SUBJECTS_FOLDER).mkdir()
+
+
+def _is_begun(folder: Path) -> bool:
+    """Say whether a manifest is there; a place that cannot be looked into is left to those who write there."""
+    with suppress(OSError):
+        return (folder / MANIFEST_FILE).exists()
+    return False
 
 
 def _readme() -> str:
@@ -212,7 +220,7 @@ def _write_table(folder: Path, members: list[Member]) -> None:
     """Write the subject table from what was written beside each subject."""
     rows: list[Row] = [json.loads((_place(folder, member) / FACTS_FILE).read_bytes())["row"] for member in members]
     table, text = folder / TABLE_FILE, table_text(rows)
-    if table.exists() and table.read_text(encoding="utf-8") == text:
+    if table.exists() and table.read_bytes() == text.encode():
         return
     table.unlink(missing_ok=True)
     with whole_file(table) as temporary:

@@ -1,7 +1,7 @@
 """The contact sheet: one picture of many virtual knees, all at the same scale.
 
-Pillow draws it, as it draws the report's pictures. Every subject is the one of its seed; only the slices that are
-shown are scanned.
+Pillow draws it, as it draws the report's pictures. Every subject follows from its seed, but that its age, sex and
+hospital are chosen and its height and weight are average; only the slices that are shown are scanned.
 """
 
 from __future__ import annotations

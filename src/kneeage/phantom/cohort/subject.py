@@ -40,7 +40,8 @@ __all__ = [
 ]
 
 FORENSIC_AGES_YEARS = (8.0, 26.0)
-# Grey value that marrow is written with, and the largest one: scanners store 12 bits.
+# Grey value that marrow in the middle of the knee is written with (assumed), and the largest one: scanners store 12
+# bits.
 MARROW_GREY_VALUE = 900.0
 LARGEST_GREY_VALUE = 4095
 # Middle of each knee in world coordinates: 9 cm to the side of the scanner's centre.

@@ -62,8 +62,8 @@ class Hospital:
     obliquity_rad: tuple[float, float, float]
 
 
-# Source: 2D T1 TSE knees are 3 mm thick with a 0.3-0.8 mm gap and have 0.19-0.35 mm pixels at 3 T, 3D series 0.8-1 mm;
-# which hospital has which, and everything else here, is assumed.
+# Source: 2D T1 TSE knees are 3 mm thick with a 0.3-0.8 mm gap, 3D series 0.8-1 mm; which hospital has which, and all
+# else here, is assumed. Pixels are coarser (0.47-0.70 mm) than the 0.19-0.35 mm of real 3 T series.
 HOSPITAL_A = Hospital(
     name="A",
     field_strength_tesla=3.0,
@@ -94,7 +94,7 @@ HOSPITAL_B = Hospital(
     volumetric=Layout((160, 180), (256,), (84, 100), (0.95, 1.0), (1.0, 1.0)),
     obliquity_rad=(0.08, 0.06, 0.06),
 )
-# Middle of a stack in knee coordinates, mm (to lateral, to the front, upwards), and its SD.
+# Middle of a stack in knee coordinates, mm (to lateral, to the front, upwards), and its SD. Source: assumed.
 _CENTRE_MM = np.array([0.0, -9.0, 4.0])
 _CENTRE_SD_MM = np.array([5.0, 3.0, 7.0])
 

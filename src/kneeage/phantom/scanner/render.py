@@ -29,7 +29,7 @@ _NOISIEST = np.float32(2.5)
 # Factor on the slab's texture. Source: SD of marrow 0.10-0.16 of its mean in adolescents, 0.035-0.05 in one adult knee.
 _TEXTURE: Range = (0.4, 1.5)
 # Share of a pixel's signal that comes from each neighbour along an axis: shapes are painted at the middle of pixels,
-# and a scanner sees the mean over their area.
+# and a scanner sees the mean over their area. Source: assumed.
 _NEIGHBOUR = 0.15
 # Width of the area over which planes must disagree to be smoothed, and the SD of that smoothing. Source: assumed, from
 # slices of 3-4 mm painted on five planes.

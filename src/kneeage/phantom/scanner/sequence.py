@@ -11,8 +11,8 @@ Sources of the constants (``m``: recalled, not read again):
   to 160 ms) and grows with the echo train.
 - ``assumed``: chosen so that T1 signals lie in the ranges measured on adolescent 3 T coronal T1 knees (relative to
   marrow: muscle 0.3-0.4, cartilage 0.36-0.6, cruciates about 0.5, cortex and collaterals 0.05-0.2, subcutaneous fat to
-  1.5 near the coil) and, with TR 581 and TE 20 at 3 T, near an adult knee's (muscle 0.21-0.24, fat 0.66). Plausible
-  within a factor ``exp(+-2 spread)``.
+  1.5 near the coil). One adult knee, at TR 581 and TE 20 at 3 T, was darker: muscle 0.21-0.24 (typically 0.27
+  here), subcutaneous fat 0.66 (1.0 here, 0.67 in one knee of a hundred). Plausible within a factor ``exp(+-2 spread)``.
 """
 
 from __future__ import annotations
@@ -235,18 +235,6 @@ def water_and_fat(material: Material, sequence: Sequence) -> tuple[float, float]
     )
     fat = spin_echo(density * material.fat_share, _at(tesla, FAT_T1_MS), _at(tesla, FAT_T2_MS), sequence)
     return kept * water, float(brighter * fat)
-
-
-def typical_signal(material: Material, sequence: Sequence, fat_left: float = 1.0) -> float:
-    """Signal of a material without variation, relative to unsuppressed yellow marrow.
-
-    Args:
-        material: The material.
-        sequence: The sequence.
-        fat_left: Share of fat's signal that suppression leaves.
-    """
-    water, fat = water_and_fat(material, sequence)
-    return (water + fat_left * fat) / sum(water_and_fat(YELLOW_MARROW, sequence))
 
 
 def signals(sequence: Sequence, rng: np.random.Generator) -> Signals:
