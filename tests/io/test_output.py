@@ -50,6 +50,13 @@ def test_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert left_behind(tmp_path / "out") == ["a"]
 
 
+def test_folder_one_works_in_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="the one you are in"), whole_folder(Path()):
+        pass
+    assert Path.cwd() == tmp_path
+
+
 def test_empty_folder_gives_way(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with whole_folder(tmp_path / "out") as folder:

@@ -30,6 +30,7 @@ SMALL_PRESET = Preset(
         Stratum(Subset.EXTERNAL, coarse(HOSPITAL_B), Sex.FEMALE, 17, 3),
     ),
     FORENSIC,
+    people=9,
 )
 
 

@@ -63,8 +63,11 @@ def require_free(path: Path) -> None:
         path: The folder wanted.
 
     Raises:
-        OutputError: A file lies there, or a folder that is not empty, or one that cannot be looked into.
+        OutputError: A file lies there, or a folder that is not empty, or one that cannot be looked into, or it is the
+            folder that the program works in, which cannot be replaced.
     """
+    if path.absolute() == Path.cwd():
+        raise OutputError("the output folder is the one you are in; name a new folder inside it")
     try:
         taken = path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir())))
     except OSError as error:

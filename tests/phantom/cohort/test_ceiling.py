@@ -9,6 +9,8 @@ from kneeage.phantom.cohort.ceiling import (
     Ceiling,
     Reader,
     World,
+    _readings,
+    _threshold,
     ceiling,
     closed_form_absolute_error,
     closed_form_exact_year,
@@ -18,6 +20,7 @@ from kneeage.phantom.cohort.ceiling import (
     simulated_exact_year,
 )
 from kneeage.phantom.cohort.presets import PRESETS
+from kneeage.phantom.growth.age_law import Ages
 from kneeage.phantom.growth.table import TABLE1, table_hash
 
 FEW = 3000
@@ -64,6 +67,27 @@ def test_cautious_reader_calls_fewer_minors_adult(table1: dict[Reader, Ceiling])
         assert threshold.cautious_false_adult.value < threshold.false_adult.value
         assert threshold.cautious_false_minor.value > threshold.false_minor.value
     assert [threshold.age_years for threshold in table1[Reader.LATENTS].thresholds] == [12, 14, 16, 18]
+
+
+def test_each_measure_gets_its_own_decision() -> None:
+    """Most probable year, largest likelihood, middle of the most probable three years, and median differ."""
+    ages = Ages(16, np.array([0.7, 0.1, 0.1, 0.1]), per_year=2)
+    chances = np.repeat([[0.36, 0.14, 0.26, 0.24]], 2, axis=1) / 2
+    found = {name: values[0] for name, values in _readings(chances, ages).items()}
+    assert found["year"] == 0
+    assert found["balanced_year"] == 2
+    assert found["middle_year"] == 1
+    assert found["median"] == 17.75
+    assert found["at_least_18"] == pytest.approx(0.5)
+
+
+def test_threshold_rates_are_shares_of_those_on_each_side() -> None:
+    at_least = np.array([0.1, 0.96, 0.55, 0.45, 0.55, 0.96, 0.45, 0.1])
+    age_years = np.array([10.0, 12.0, 17.0, 17.9, 18.0, 19.0, 20.0, 21.0])
+    found = _threshold(18, at_least, age_years)
+    assert (found.false_adult.value, found.false_minor.value) == (0.5, 0.5)
+    assert (found.cautious_false_adult.value, found.cautious_false_minor.value) == (0.25, 0.75)
+    assert (found.last_year_false_adult.value, found.last_year_cautious_false_adult.value) == (0.5, 0.0)
 
 
 def test_last_year_below_a_threshold_is_the_hardest(table1: dict[Reader, Ceiling]) -> None:

@@ -95,3 +95,14 @@ def test_a_number_that_the_preset_has_not_is_refused(subjects: int) -> None:
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(UsageError, match="found -1"):
         roster(PRESETS["table1"], 5, -1)
+
+
+def test_presets_of_other_people_share_no_subject_and_the_tight_world_has_those_of_table_1() -> None:
+    seeds = {name: {member.seed for member in roster(chosen, 300, 0)} for name, chosen in PRESETS.items()}
+    assert seeds["table1"].isdisjoint(seeds["forensic"])
+    assert seeds["table1"] == seeds["table1-tight"]
+
+
+def test_large_seeds_do_not_meet_small_ones() -> None:
+    small, large = ({member.seed for member in roster(PRESETS["table1"], 100, s)} for s in (5, 5 + 7 * 2**32))
+    assert small.isdisjoint(large)

@@ -64,3 +64,10 @@ def test_numbers_come_back_from_the_file_as_they_were(subject: VirtualSubject) -
     assert "\r" not in text
     assert float(first["femur_scar"]) == subject.latents.femur.scar
     assert (first["has_cyst"], first["has_lesion"], first["fat_suppressed"]) == ("1", "0", "0")
+
+
+@pytest.mark.parametrize(("effusion_mm", "flagged"), [(0.0, False), (1.9, False), (3.0, True)])
+def test_an_effusion_is_flagged_from_two_millimetres(
+    subject: VirtualSubject, effusion_mm: float, flagged: bool
+) -> None:
+    assert subject_row(replace(subject, effusion_mm=effusion_mm), "training", "ab")["has_joint_effusion"] is flagged

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import special
 
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import UsageError
@@ -14,6 +15,7 @@ from kneeage.phantom.growth.law import (
     TABLE1,
     Covariates,
     KneeLatents,
+    Parameter,
     PlateLatents,
     Sample,
     draw_latents,
@@ -24,9 +26,39 @@ from kneeage.phantom.growth.law import (
     thickness_mm,
     to_scale,
 )
-from kneeage.phantom.growth.table import FORENSIC, FROZEN_SHA256, TABLES, GrowthTable, Tag, between_subjects, table_hash
+from kneeage.phantom.growth.table import (
+    FORENSIC,
+    FROZEN_SHA256,
+    LAW_VERSION,
+    TABLES,
+    GrowthTable,
+    Tag,
+    between_subjects,
+    table_hash,
+)
 
 MANY = 20_000
+# Latents of a girl of 9, 14 and 21 years from one seed, by law version 1.
+DRAWN_BY_LAW_1 = {
+    "femur.thickness_mm": [3.17143, 1.71268, 1.00603],
+    "femur.bridged": [0.0, 0.0, 1.0],
+    "femur.scar": [0.85141, 0.85141, 0.75607],
+    "tibia.thickness_mm": [3.17159, 1.37685, 0.44869],
+    "tibia.bridged": [0.0, 0.0, 1.0],
+    "tibia.scar": [0.7504, 0.7504, 0.62246],
+    "fibula.thickness_mm": [2.19736, 0.96402, 0.52858],
+    "fibula.bridged": [0.0, 0.0, 1.0],
+    "fibula.scar": [0.66301, 0.66301, 0.50296],
+    "tuberosity.thickness_mm": [2.57435, 1.50366, 0.51487],
+    "tuberosity.bridged": [0.0, 0.0, 1.0],
+    "tuberosity.scar": [0.48194, 0.48194, 0.35947],
+    "bone_half_width_mm": [28.91139, 33.00253, 34.09279],
+    "epiphyseal_cartilage_mm": [3.06736, 2.32988, 2.04936],
+    "epiphyseal_roundness": [0.65266, 0.07626, 0.03466],
+    "red_marrow": [0.2408, 0.13537, 0.04991],
+    "red_islands": [0.1204, 0.07281, 0.03482],
+    "trabecular_density": [0.93997, 0.98817, 1.05982],
+}
 
 
 def sample_at(
@@ -59,6 +91,32 @@ def test_median_closure_of_the_male_femur_is_the_tables() -> None:
     left = sample_at(18.0).years_left["femur"]
     assert np.median(left) == pytest.approx(0.0, abs=0.02)
     assert np.std(left) == pytest.approx(np.hypot(0.65, 0.30), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "noise", "per_year", "years_sd"),
+    [
+        ("femur.thickness_mm", np.log, TABLE1.thickness_log_sd, 0.29 / 2.16, np.hypot(0.65, 0.30)),
+        ("femur.scar", special.logit, TABLE1.scar_logit_sd, 0.0, 0.65),
+        ("red_islands", special.logit, TABLE1.body.islands_logit_sd, 1 / 9, 0.65),
+        ("trabecular_density", np.log, TABLE1.body.trabecular_log_sd, 0.01, 0.65),
+    ],
+)
+def test_latents_vary_by_their_own_noise_and_with_maturity(
+    name: str, scale: np.ufunc, noise: Parameter, per_year: float, years_sd: float
+) -> None:
+    found = np.std(scale(sample_at(14.0).latents[name]))
+    assert found == pytest.approx(np.hypot(noise.value, per_year * years_sd), rel=0.03)
+
+
+def test_tall_subjects_have_wider_bones() -> None:
+    tall, short = (
+        grow(np.full(MANY, 20.0), Covariates(np.zeros(MANY, bool), np.full(MANY, score), np.zeros(MANY)), rng, TABLE1)
+        for score, rng in ((1.0, np.random.default_rng(0)), (-1.0, np.random.default_rng(0)))
+    )
+    wider = np.log(tall.latents["bone_half_width_mm"] / short.latents["bone_half_width_mm"])
+    assert wider == pytest.approx(np.full(MANY, 2 * TABLE1.body.half_width_per_height_sd.value))
+    assert tall.years_left["femur"] == pytest.approx(short.years_left["femur"])
 
 
 def test_females_are_ahead_by_the_tables_years() -> None:
@@ -141,6 +199,17 @@ def test_scales_are_undone() -> None:
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_are_frozen(name: str) -> None:
     assert table_hash(TABLES[name]) == FROZEN_SHA256[name], "a changed table is a new version with its own ceilings"
+
+
+def test_the_equations_are_frozen_with_the_tables() -> None:
+    """The hash sees no equation and no constant beside the tables: these draws do. A change is a new LAW_VERSION."""
+    knees = [
+        draw_latents(age, Sex.FEMALE, np.random.default_rng(7), FORENSIC, weight_percentile=80) for age in (9, 14, 21)
+    ]
+    drawn = stacked(knees)
+    assert LAW_VERSION == 1
+    for name, expected in DRAWN_BY_LAW_1.items():
+        assert drawn[name] == pytest.approx(expected, abs=2e-5), name
 
 
 def test_hash_sees_values_and_not_words() -> None:

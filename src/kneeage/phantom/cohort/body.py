@@ -1,6 +1,7 @@
 """Height and weight of a virtual subject, from its percentiles for age and sex.
 
-They are covariates of the subject table and of the growth law; no image shows them otherwise.
+The growth law knows them as percentiles, which tell nothing of age by themselves, and no image shows them otherwise. In
+cm and kg they follow age and sex by the charts: who knows them, knows something of age (``docs/growth.md``, Ceilings).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Three readers: ``latents`` knows every latent, sex, height and weight; ``plates`` knows the plates' latents alone;
 ``measured`` knows thickness and openness of the femoral and tibial plates as measured on true labels at image
-resolution, with sex, height and weight. Each holds the right posterior of age, with the cohort's own ages as its prior,
+resolution, with sex, height and weight. Height and weight are known for age, as percentiles: in cm and kg they would
+tell age besides. Each holds the right posterior of age, with the cohort's own ages as its prior,
 and for every measure takes the decision that is best for that measure. No other reader of the same things does better.
 """
 

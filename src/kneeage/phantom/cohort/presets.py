@@ -65,11 +65,13 @@ class Preset:
         name: What it is called on the command line.
         strata: Who is in it.
         growth: The growth law its subjects follow.
+        people: Number of the population the subjects come from: presets of different numbers never share a subject.
     """
 
     name: str
     strata: tuple[Stratum, ...]
     growth: GrowthTable
+    people: int
 
     @property
     def subjects(self) -> int:
@@ -116,7 +118,7 @@ def roster(chosen: Preset, subjects: int, seed: int) -> list[Member]:
         raise UsageError(f"the seed must be a whole number from 0; found {seed}")
     numbers = allot([stratum.subjects for stratum in chosen.strata], subjects, np.random.default_rng(seed))
     return [
-        _member(stratum, (seed, position, place))
+        _member(stratum, np.random.SeedSequence(seed, spawn_key=(chosen.people, position, place)))
         for position, (stratum, number) in enumerate(zip(chosen.strata, numbers, strict=True))
         for place in range(number)
     ]
@@ -139,9 +141,9 @@ def allot(counts: Sequence[int], total: int, rng: np.random.Generator) -> list[i
     return shares
 
 
-def _member(stratum: Stratum, place: tuple[int, int, int]) -> Member:
-    """Draw one member of a stratum from the cohort's seed and the member's place."""
-    seed_bits, age_bits = np.random.SeedSequence(place).generate_state(2, np.uint64)
+def _member(stratum: Stratum, place: np.random.SeedSequence) -> Member:
+    """Draw one member of a stratum from what its place in the cohort says."""
+    seed_bits, age_bits = place.generate_state(2, np.uint64)
     seed = int(seed_bits) >> (64 - _SEED_BITS)
     step = int(age_bits) % _AGE_STEPS_PER_YEAR
     age_years = (stratum.completed_years * _AGE_STEPS_PER_YEAR + step) / _AGE_STEPS_PER_YEAR
@@ -177,7 +179,12 @@ def _forensic() -> tuple[Stratum, ...]:
     )
 
 
+# The tight world has the subjects of `table1`, grown by a tighter law.
 PRESETS = {
-    name: Preset(name, strata, TABLES[name])
-    for name, strata in (("table1", _table_1()), ("table1-tight", _table_1()), ("forensic", _forensic()))
+    name: Preset(name, strata, TABLES[name], people)
+    for name, strata, people in (
+        ("table1", _table_1(), 1),
+        ("table1-tight", _table_1(), 1),
+        ("forensic", _forensic(), 2),
+    )
 }

@@ -93,6 +93,7 @@ class VirtualSubject:
         percentiles: Height and weight for age and sex.
         latents: True state of growth.
         findings: Incidental findings.
+        effusion_mm: Thickness of the fluid in the joint, in reference mm.
         protocol: How the series was acquired.
         volume: The series, float32 (1, I, J, K) of whole grey values from 0 to 4095.
         labels: True labels on the same grid, uint8.
@@ -105,6 +106,7 @@ class VirtualSubject:
     percentiles: Percentiles
     latents: KneeLatents
     findings: tuple[Finding, ...]
+    effusion_mm: float
     protocol: Protocol
     volume: Volume = field(repr=False)
     labels: Volume = field(repr=False)
@@ -178,6 +180,7 @@ def virtual_subject(
         percentiles=percentiles,
         latents=latents,
         findings=anatomy.findings,
+        effusion_mm=anatomy.soft.effusion,
         protocol=protocol,
         volume=volume,
         labels=labels,

@@ -19,6 +19,9 @@ from kneeage.phantom.growth.stages import dedouit, schmeling_kellinghaus
 Cell = str | int | float | bool
 Row = dict[str, Cell]
 
+# Fluid beside the femur that counts as an effusion; thinner films are normal (assumed).
+EFFUSION_MM = 2.0
+
 
 def subject_row(subject: VirtualSubject, subset: str, growth_table_sha256: str) -> Row:
     """Give all that is known of a subject.
@@ -105,6 +108,7 @@ def _stages(latents: KneeLatents) -> Row:
 
 
 def _findings(subject: VirtualSubject) -> Row:
-    """One flag per kind of incidental finding."""
+    """One flag per kind of incidental finding, and one for a joint effusion."""
     found = {finding.kind for finding in subject.findings}
-    return {f"has_{kind.value}": kind in found for kind in FindingKind}
+    flags: Row = {f"has_{kind.value}": kind in found for kind in FindingKind}
+    return flags | {"has_joint_effusion": subject.effusion_mm > EFFUSION_MM}

@@ -51,8 +51,8 @@ class MeasurementError:
 
 # Source: fitted to benchmarks/results/plate_measurements.csv, which ``python -m benchmarks.plate_measurements`` makes.
 ERRORS = {
-    "femur": MeasurementError(0.0528, 0.0846, 0.0217, 0.1704, -0.0608, 1.025, 0.0276, 0.01, 0.01),
-    "tibia": MeasurementError(0.0521, 0.1146, 0.0314, 0.1871, -0.0704, 0.9987, 0.0397, 0.11, 0.014),
+    "femur": MeasurementError(0.0356, 0.0826, 0.0190, 0.1562, -0.0739, 1.0195, 0.0395, 0.0189, 0.0139),
+    "tibia": MeasurementError(0.0464, 0.1320, 0.0155, 0.1749, -0.0946, 1.0127, 0.0508, 0.0690, 0.0064),
 }
 
 

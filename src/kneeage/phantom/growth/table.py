@@ -70,7 +70,7 @@ _KVIST = "Kvist 2021, doi 10.1111/apa.15617"
 _NOTHING = "no figure found"
 
 
-_ASSUMED, _DERIVED, _RECALLED = Tag.ASSUMED, Tag.DERIVED, Tag.RECALLED
+_ASSUMED, _DERIVED = Tag.ASSUMED, Tag.DERIVED
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class BodyTable:
         36,
         43,
         "mm",
-        "femur about 81 mm wide in the male 3T knees",
-        _DERIVED,
+        "near half of the 81 mm that the scale of the male 3T knees assumes",
+        _ASSUMED,
         "half width of the distal femur, adult male",
     )
     half_width_female_mm: Parameter = Parameter(
@@ -177,11 +177,23 @@ class PatternTable:
     unevenness_low: Parameter = Parameter(0.05, 0.0, 0.1, "1", _NOTHING, _ASSUMED, "least unevenness of the thickness")
     unevenness_high: Parameter = Parameter(0.40, 0.2, 0.6, "1", _NOTHING, _ASSUMED, "most unevenness of the thickness")
     posterior_mean_mm: Parameter = Parameter(
-        4, 0, 8, "mm", "closure begins centrally, slightly posterior", _RECALLED, "bridging begins behind the centre"
+        4,
+        0,
+        8,
+        "mm",
+        "closure begins centrally, slightly posterior (recalled); how far is not known",
+        _ASSUMED,
+        "bridging begins behind the centre",
     )
     posterior_sd_mm: Parameter = Parameter(3.0, 1.0, 6.0, "mm", _NOTHING, _ASSUMED, "SD of that place")
     tibia_lateral_mean_mm: Parameter = Parameter(
-        -3, -8, 0, "mm", "tibia closes from posteromedial to anterolateral", _RECALLED, "bridging begins lateral, tibia"
+        -3,
+        -8,
+        0,
+        "mm",
+        "tibia closes from posteromedial to anterolateral (recalled); how far is not known",
+        _ASSUMED,
+        "bridging begins lateral, tibia",
     )
     lateral_sd_mm: Parameter = Parameter(
         4.0, 1.0, 8.0, "mm", _NOTHING, _ASSUMED, "SD of the lateral place, every plate"
@@ -225,7 +237,8 @@ class GrowthTable:
         -0.5,
         2.4,
         "years",
-        f"order of the Qingdao paper; -0.7 in females of {_KVIST}, +2.4 in a radiographic series of northern Han males",
+        f"order of the Qingdao paper; -0.7 in females of {_KVIST}, +2.4 in a radiographic series of northern Han males "
+        "(recalled)",
         _DERIVED,
         "tibia after femur, most frequent value",
     )
