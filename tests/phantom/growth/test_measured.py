@@ -95,3 +95,14 @@ def test_plates_that_are_not_measured_say_nothing(sample: Sample) -> None:
 def test_a_rendered_knee_is_measured_near_its_latents() -> None:
     for row in measured_knee(np.random.default_rng(3), 0):
         assert float(row["measured_openness"]) == pytest.approx(1 - float(row["bridged"]), abs=0.15)
+
+
+def test_the_table_is_of_the_knees_of_today() -> None:
+    """A change of the anatomy calls for ``python -m benchmarks.plate_measurements`` and new errors and ceilings."""
+    with TABLE.open(encoding="utf-8") as file:
+        kept = {(int(row["knee"]), row["plate"]): row for row in csv.DictReader(file)}
+    for number in (0, 2, 3):
+        for row in measured_knee(np.random.default_rng([0, number]), number):
+            for name in ("measured_thickness_mm", "measured_openness"):
+                found = float(kept[number, str(row["plate"])][name])
+                assert found == pytest.approx(float(row[name]), rel=0.05, abs=0.01), (number, row["plate"], name)
