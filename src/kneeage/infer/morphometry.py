@@ -18,10 +18,10 @@ from kneeage.core.volume import Volume
 from kneeage.infer.columns import SiteColumns, site_columns
 from kneeage.infer.region import SiteSeen
 
-# Width of the window that slope and thickness are averaged over: wide enough to smooth the staircase of single
 # A correction never makes a plate thinner than this. Source: ours; half of the thinnest open plates that were measured
 # on 3T knees (0.8 mm at 16 years).
 MIN_THICKNESS_MM = 0.4
+# Width of the window that slope and thickness are averaged over: wide enough to smooth the staircase of single
 # voxels, narrower than the waves of the femoral plate (about 20 mm). Source: ours.
 WINDOW_MM = 5.0
 

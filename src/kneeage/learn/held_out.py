@@ -184,7 +184,7 @@ from {low:g} to {high:g} years.
 ## Population
 Virtual: computer-generated knees of both sexes, ages uniform from {low:g} to {high:g} years, two virtual hospitals.
 How age moves the growth plates there is an assumption with sources, not a measurement (see the growth table in
-`kneeage.phantom.growth.law`). A real population differs from it in ways that nobody has measured.
+`kneeage.phantom.growth.table`). A real population differs from it in ways that nobody has measured.
 
 ## Training
 {training}
@@ -216,7 +216,8 @@ that was fitted on the same subjects; the labels are left as drawn:
 - Sagittal and axial series (abstained from), fat-suppressed, PD and T2 series, metal, motion, fractures, dysplasia.
 - Real texture and fat that the virtual scanner does not know: parts of muscle or fat labelled as bone or plate.
 - Ages of closed knees: above about 19 years the image holds almost no information, and the distribution is wide.
-- Slices far from the plates, and the tuberosity's plate, which this version does not draw.
+- Slices far from the plates: tops of the posterior condyles drawn as open plate.
+- Marrow brighter than fat, as in some adults: parts of the tibia left out.
 
 ## Must not be used for
 Any statement about a living person's age, alone or with other methods; clinical diagnosis; training labels without

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kneeage.core.anatomy import Sex
-from kneeage.phantom.cohort.body import HEIGHT_WEIGHT_CORRELATION, Percentiles, height_cm, weight_kg
+from kneeage.phantom.cohort.body import Percentiles, height_cm, weight_kg
+from kneeage.phantom.growth.population import HEIGHT_WEIGHT_CORRELATION
 
 
 # Source: the charts' data file statage (printed percentiles 3, 10, 90, 97).

@@ -12,9 +12,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from kneeage.core.anatomy import Sex
+from kneeage.phantom.growth.population import HEIGHT_WEIGHT_CORRELATION
 
-# Correlation of the z-scores of height and weight within one age and sex (``assumed``).
-HEIGHT_WEIGHT_CORRELATION = 0.5
 # The charts' power transform has no value far out in the tails.
 LARGEST_Z_SCORE = 2.5
 

@@ -32,8 +32,8 @@ ATTAINMENT_TOLERANCE_YEARS = 0.5
 # Age range that ages of attainment are sought in.
 _GROWING_YEARS = (8.0, 26.0)
 _ATTAINMENT_SUBJECTS = 40_000
-# Weight of height in weight for age; as the cohort's covariates.
-_HEIGHT_WEIGHT_CORRELATION = 0.5
+# Correlation of the z-scores of height and weight within one age and sex (``assumed``).
+HEIGHT_WEIGHT_CORRELATION = 0.5
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def draw_covariates(female: NDArray[np.bool_], rng: np.random.Generator) -> Cova
         rng: Source of the variation.
     """
     height, rest = rng.normal(size=(2, len(female)))
-    weight = _HEIGHT_WEIGHT_CORRELATION * height + np.sqrt(1 - _HEIGHT_WEIGHT_CORRELATION**2) * rest
+    weight = HEIGHT_WEIGHT_CORRELATION * height + np.sqrt(1 - HEIGHT_WEIGHT_CORRELATION**2) * rest
     return Covariates(female, height, weight)
 
 
