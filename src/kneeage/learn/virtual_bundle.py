@@ -56,19 +56,19 @@ class VirtualBundleSettings:
         workers: Processes that paint and cut.
     """
 
-    pool_subjects: int = 900
-    pool_validation_subjects: int = 30
-    training_subjects: int = 1000
-    validation_subjects: int = 120
-    test_subjects: int = 150
+    pool_subjects: int = 420
+    pool_validation_subjects: int = 40
+    training_subjects: int = 650
+    validation_subjects: int = 110
+    test_subjects: int = 120
     segmenter: SegmenterSettings = field(
         default_factory=lambda: SegmenterSettings(
-            fit=FitSettings(batch_size=12, learning_rate=5e-3, max_steps=2166, steps_per_epoch=200, workers=1)
+            fit=FitSettings(batch_size=12, learning_rate=5e-3, max_steps=2629, steps_per_epoch=200, workers=1)
         )
     )
     age_model: AgeModelSettings = field(
         default_factory=lambda: AgeModelSettings(
-            fit=FitSettings(batch_size=16, learning_rate=1e-3, max_steps=2338, steps_per_epoch=100)
+            fit=FitSettings(batch_size=16, learning_rate=1e-3, max_steps=2213, steps_per_epoch=100)
         )
     )
     workers: int = 2
