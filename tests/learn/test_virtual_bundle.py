@@ -39,7 +39,7 @@ def test_a_bundle_is_made_and_goes_on_where_it_stopped(work: Path, tmp_path: Pat
     manifest = make_virtual_bundle(tmp_path / "bundle", work, TINY)
     assert load_bundle(tmp_path / "bundle").manifest == manifest
     assert manifest.is_virtual
-    assert manifest.calibration.subjects == 2
+    assert manifest.calibration.subjects == len(list((work / "validation" / "regions").iterdir())) > 0
     assert manifest.held_out["subjects"] == 2
     assert 0 <= manifest.held_out["exact_year_accuracy"] <= 1
     assert manifest.held_out["dice_distal_femur_epiphysis"] > 0.7
