@@ -54,7 +54,8 @@ def make_phantom(
     _tell_share(recipe)
     with counting("Making virtual subjects") as count:
         made = make_cohort(output, recipe, run, count)
-    tell(f"{made.subjects} virtual subjects, {made.kept} of them from an earlier run. For demonstration only.")
+    noun = "virtual subject" if made.subjects == 1 else "virtual subjects"
+    tell(f"{made.subjects} {noun}, {made.kept} of them from an earlier run. For demonstration only.")
     give(str(output / "subjects.csv"))
 
 
