@@ -14,10 +14,8 @@ from kneeage.core.anatomy import DISTAL_FEMUR, PLATE_SITES, PROXIMAL_TIBIA, Labe
 from kneeage.io.read import load
 from kneeage.phantom.anatomy.knee import Anatomy, Knee
 from kneeage.phantom.anatomy.tissue import MARROW, Tissue
-from kneeage.phantom.cohort.subject import Hospital, Purpose, stream
+from kneeage.phantom.cohort.subject import CORONAL_T1, Hospital, Purpose, plan_series, scan_slices, stream
 from kneeage.phantom.growth.law import draw_latents
-from kneeage.phantom.scanner.protocol import draw_protocol
-from kneeage.phantom.scanner.render import draw_scanner, render
 
 ByteArray = NDArray[np.uint8]
 
@@ -83,11 +81,9 @@ def virtual_look(seed: int, ages_years: tuple[float, float], hospital: Hospital)
     age_years = float(stream(seed, Purpose.PERSON).uniform(*ages_years))
     latents = draw_latents(age_years, Sex.MALE, stream(seed, Purpose.GROWTH))
     knee = Knee(Anatomy.draw(stream(seed, Purpose.ANATOMY)), latents)
-    protocol = draw_protocol(hospital, stream(seed, Purpose.PROTOCOL))
-    scanning, texture = stream(seed, Purpose.SCANNER), stream(seed, Purpose.TEXTURE)
-    scanner = draw_scanner(protocol.sequence, scanning, quality=hospital.quality)
-    slabs = [knee.slab(grid, texture) for grid in protocol.grids()]
-    images = np.stack([render(slab, scanner, scanning) for slab in slabs])
+    protocol = plan_series(seed, hospital, CORONAL_T1)
+    slabs, slices = zip(*scan_slices(knee, protocol, seed), strict=True)
+    images = np.stack(slices)
     labels = np.stack([slab.label for slab in slabs])
     # A region counts where all planes through the slice agree: partial volume is no tissue.
     tissue = np.stack([np.where((slab.tissue == slab.middle).all(axis=0), slab.middle, _NO_TISSUE) for slab in slabs])

@@ -152,6 +152,7 @@ class Knee:
         self._anatomy = anatomy
         self._latents = latents
         self._scale = np.float32(latents.bone_half_width_mm / REFERENCE_HALF_WIDTH_MM)
+        self._cartilage = latents.epiphyseal_cartilage_mm / float(self._scale)
         self._closures = self._place_closures()
 
     def slab(self, grid: SliceGrid, rng: np.random.Generator, planes: int = 5) -> Slab:
@@ -184,7 +185,7 @@ class Knee:
         lattice = Lattice(grid, 1)
         thigh, shin, bones = self._bones(*lattice.points())
         fields = lattice.at_pixels({**_bone_fields(bones), **self._plate_fields(thigh, shin, bones)})[0]
-        return self._label(fields, self._plates(fields), grid.pixel_mm)
+        return self._label(fields, self._plates(fields), _plate_masks(fields), grid.pixel_mm)
 
     def _bones(self, x: Field, y: Field, z: Field) -> tuple[Place, Place, BoneDistances]:
         """Places in the femur's and the tibia's frame, and the distances to the bones."""
@@ -204,11 +205,10 @@ class Knee:
         """All smooth fields at the given points."""
         thigh, shin, bones = self._bones(x, y, z)
         loose = _rippled(*thigh, np.float32(self._anatomy.ripple_phase))
-        cartilage = self._latents.epiphyseal_cartilage_mm / float(self._scale)
         return {
             **dict(zip("xyz", thigh, strict=True)),
             **_bone_fields(bones),
-            **soft_fields(thigh, shin, loose, bones, self._anatomy.soft, cartilage),
+            **soft_fields(thigh, shin, loose, bones, self._anatomy.soft, self._cartilage),
             **self._plate_fields(thigh, shin, bones),
             **finding_fields(self._anatomy.findings, thigh, shin),
             **self._marrow_fields(thigh, shin, bones),
@@ -280,15 +280,14 @@ class Knee:
 
     def _paint(self, fields: dict[str, Field], grid: SliceGrid) -> _Painting:
         """Paint one plane."""
-        cartilage = self._latents.epiphyseal_cartilage_mm / float(self._scale)
-        tissue = paint_soft_tissue(fields, self._anatomy.soft, cartilage)
+        tissue = paint_soft_tissue(fields, self._anatomy.soft, self._cartilage)
         self._paint_bones(tissue, fields)
-        plates = self._plates(fields)
+        plates, masks = self._plates(fields), _plate_masks(fields)
         return _Painting(
             fields=fields,
             tissue=tissue,
-            label=self._label(fields, plates, grid.pixel_mm),
-            weights=_laid_over(plates, _plate_masks(fields), grid.pixel_mm).layers,
+            label=self._label(fields, plates, masks, grid.pixel_mm),
+            weights=_laid_over(plates, masks, grid.pixel_mm).layers,
         )
 
     def _paint_bones(self, tissue: Tissues, fields: Fields) -> None:
@@ -305,7 +304,9 @@ class Knee:
         distances = {name: field for name, field in fields.items() if name.startswith("finding_")}
         paint_findings(tissue, self._anatomy.findings, distances, marrow)
 
-    def _label(self, fields: Fields, plates: Mapping[str, Plate], pixel_mm: float) -> NDArray[np.uint8]:
+    def _label(
+        self, fields: Fields, plates: Mapping[str, Plate], masks: Mapping[str, Mask], pixel_mm: float
+    ) -> NDArray[np.uint8]:
         """Label one plane."""
         label = np.zeros(fields["femur"].shape, np.uint8)
         label[fields["patella"] < 0] = Label.PATELLA
@@ -313,7 +314,6 @@ class Knee:
         for bone, values in _ZONE_LABELS.items():
             inside, epiphysis = fields[bone] < 0, _epiphysis(fields, bone)
             label[inside & epiphysis], label[inside & ~epiphysis] = values
-        masks = _plate_masks(fields)
         for plate, values in _PLATE_LABELS.items():
             label_plate(label, plates[plate], masks[plate], values, pixel_mm)
         return label

@@ -19,9 +19,8 @@ from scipy import ndimage
 from kneeage.core.anatomy import LABEL_COLOURS, PLATE_SITES, Label, Plane, Sex, Side
 from kneeage.core.volume import Volume
 from kneeage.phantom.anatomy.knee import Anatomy, Knee
-from kneeage.phantom.cohort.subject import HOSPITAL_A, HOSPITAL_B, Hospital, Imaging, Purpose, scan, stream
+from kneeage.phantom.cohort.subject import HOSPITAL_A, HOSPITAL_B, Hospital, Imaging, Purpose, plan_series, scan, stream
 from kneeage.phantom.growth.law import draw_latents
-from kneeage.phantom.scanner.protocol import draw_protocol
 from kneeage.phantom.scanner.sequence import Weighting
 from kneeage.report.fonts import font_for
 
@@ -184,13 +183,7 @@ def _slices(person: Person, imaging: Imaging, places_mm: Sequence[float] = ()) -
     places = list(places_mm) or [single]
     centre = np.array(_MIDDLE_MM)
     centre[axis] = np.mean(places)
-    protocol = draw_protocol(
-        person.hospital,
-        stream(person.seed, Purpose.PROTOCOL),
-        plane=imaging.plane,
-        weighting=imaging.weighting,
-        fat_suppressed=imaging.fat_suppressed,
-    )
+    protocol = plan_series(person.seed, person.hospital, imaging)
     step = next((a - b for a, b in pairwise(places)), protocol.spacing_mm)
     protocol = replace(protocol, slices=len(places), spacing_mm=step, centre=centre)
     image, labels = scan(_knee(person), protocol, person.seed, Side.RIGHT)

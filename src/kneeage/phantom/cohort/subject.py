@@ -6,6 +6,7 @@ reach an image through the latents of growth alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 
 from kneeage.core.anatomy import Plane, Sex, Side
 from kneeage.core.volume import FloatArray, Volume
+from kneeage.phantom.anatomy.bones import Field
 from kneeage.phantom.anatomy.findings import Finding
 from kneeage.phantom.anatomy.knee import Anatomy, Knee
+from kneeage.phantom.anatomy.slab import Slab
 from kneeage.phantom.cohort.body import Percentiles
 from kneeage.phantom.growth.latents import KneeLatents
 from kneeage.phantom.growth.law import draw_latents
@@ -33,7 +36,9 @@ __all__ = [
     "Imaging",
     "Purpose",
     "VirtualSubject",
+    "plan_series",
     "scan",
+    "scan_slices",
     "stream",
     "subject_name",
     "virtual_subject",
@@ -169,7 +174,7 @@ def virtual_subject(
         height_percentile=percentiles.height,
         weight_percentile=percentiles.weight,
     )
-    protocol = _protocol(seed, hospital or drawn_hospital, imaging)
+    protocol = plan_series(seed, hospital or drawn_hospital, imaging)
     anatomy = Anatomy.draw(stream(seed, Purpose.ANATOMY))
     volume, labels = scan(Knee(anatomy, latents), protocol, seed, side, planes_per_slice=imaging.planes_per_slice)
     return VirtualSubject(
@@ -217,20 +222,44 @@ def scan(
     Returns:
         The series, float32 (1, I, J, K) of whole grey values, and the labels, uint8, as scanners store them.
     """
-    scanning, texture = stream(seed, Purpose.SCANNER), stream(seed, Purpose.TEXTURE)
-    scanner = draw_scanner(protocol.sequence, scanning, quality=protocol.hospital.quality)
     shape = (protocol.slices, protocol.pixels, protocol.pixels)
     images, labels = np.empty(shape, np.float32), np.empty(shape, np.uint8)
-    for k, grid in enumerate(protocol.grids()):
-        slab = knee.slab(grid, texture, planes_per_slice)
-        images[k], labels[k] = render(slab, scanner, scanning), slab.label
+    for k, (slab, image) in enumerate(scan_slices(knee, protocol, seed, planes_per_slice)):
+        images[k], labels[k] = image, slab.label
     grey = np.clip(np.round(images * MARROW_GREY_VALUE), 0, LARGEST_GREY_VALUE)
     affine, stored = _affine(protocol, side), _STORED[protocol.plane]
     return Volume(_stack(grey), affine).reoriented(stored), Volume(_stack(labels), affine).reoriented(stored)
 
 
-def _protocol(seed: int, hospital: Hospital, imaging: Imaging) -> Protocol:
-    """Draw how the series of a subject is acquired."""
+def scan_slices(
+    knee: Knee, protocol: Protocol, seed: int, planes_per_slice: int = CORONAL_T1.planes_per_slice
+) -> Iterator[tuple[Slab, Field]]:
+    """Paint and render slice after slice.
+
+    Args:
+        knee: The knee.
+        protocol: Where the slices lie, and the sequence.
+        seed: Seed of the subject.
+        planes_per_slice: Planes painted through each slice; an odd number.
+
+    Yields:
+        The painted slice, and its image, float32 (rows, columns), marrow near 1.
+    """
+    scanning, texture = stream(seed, Purpose.SCANNER), stream(seed, Purpose.TEXTURE)
+    scanner = draw_scanner(protocol.sequence, scanning, quality=protocol.hospital.quality)
+    for grid in protocol.grids():
+        slab = knee.slab(grid, texture, planes_per_slice)
+        yield slab, render(slab, scanner, scanning)
+
+
+def plan_series(seed: int, hospital: Hospital, imaging: Imaging) -> Protocol:
+    """Draw how the series of a subject is acquired.
+
+    Args:
+        seed: Seed of the subject.
+        hospital: Protocol family.
+        imaging: What kind of series.
+    """
     return draw_protocol(
         hospital,
         stream(seed, Purpose.PROTOCOL),
