@@ -9,15 +9,17 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kneeage.core.anatomy import Sex
+from kneeage.core.machine import available_cores, possible_processes
 from kneeage.phantom.cohort.ceiling import (
     Ceiling,
-    Estimate,
     Reader,
     ceiling,
     closed_form_exact_year,
@@ -155,7 +157,8 @@ def literature() -> Iterator[str]:
 def ceilings() -> Iterator[str]:
     """Give the ceilings of every preset."""
     for name, preset in PRESETS.items():
-        found = [ceiling(preset, reader) for reader in Reader]
+        with ProcessPoolExecutor(possible_processes(available_cores())) as executor:
+            found = list(executor.map(ceiling, repeat(preset), Reader))
         yield from (f"### {name}", "")
         yield from _table(("measure", *(each.reader.value for each in found)), _ceiling_rows(found))
         yield ""
@@ -244,9 +247,9 @@ def _ceiling_rows(found: Sequence[Ceiling]) -> Iterator[tuple[str, ...]]:
         ("macro recall", "macro_recall"),
         ("within one year", "within_one_year"),
     ):
-        yield words, *(_share(getattr(each, name)) for each in found)
+        yield words, *(getattr(each, name).percent() for each in found)
     for words, name in (("mean absolute error", "mean_absolute_error_years"), ("posterior SD", "posterior_sd_years")):
-        yield words, *(_years(getattr(each, name)) for each in found)
+        yield words, *(getattr(each, name).years() for each in found)
     for place, threshold in enumerate(found[0].thresholds):
         for words, name in (
             ("false adult at {at}", "false_adult"),
@@ -256,7 +259,7 @@ def _ceiling_rows(found: Sequence[Ceiling]) -> Iterator[tuple[str, ...]]:
             ("- of those aged {last}", "last_year_cautious_false_adult"),
             ("cautious false minor at {at}", "cautious_false_minor"),
         ):
-            cells = (_share(getattr(each.thresholds[place], name)) for each in found)
+            cells = (getattr(each.thresholds[place], name).percent() for each in found)
             yield words.format(at=threshold.age_years, last=threshold.age_years - 1), *cells
 
 
@@ -265,18 +268,29 @@ def _sensitivities(preset: str) -> Iterator[tuple[Any, ...]]:
     home = PRESETS[preset].growth
     base = _both(preset, home)
     yield (math.inf, "none", "", *_cells(base))
-    for name, parameter in home.parameters().items():
-        if name.startswith("pattern."):
-            continue  # patterns tell nothing of age
-        moved = {value: _both(preset, home.with_value(name, value)) for value in (parameter.low, parameter.high)}
+    # Patterns tell nothing of age.
+    moves = [
+        (name, value)
+        for name, parameter in home.parameters().items()
+        if not name.startswith("pattern.")
+        for value in (parameter.low, parameter.high)
+    ]
+    with ProcessPoolExecutor(possible_processes(available_cores())) as executor:
+        moved = list(executor.map(_both, repeat(preset), (home.with_value(*move) for move in moves)))
+    for (low, high), ends in zip(_pairs(moves), _pairs(moved), strict=True):
         effect = max(
             abs(after.mean_absolute_error_years.value - before.mean_absolute_error_years.value)
-            for both in moved.values()
+            for both in ends
             for after, before in zip(both, base, strict=True)
         )
         if effect >= NOTABLE_YEARS:
-            for value, both in moved.items():
+            for (name, value), both in zip((low, high), ends, strict=True):
                 yield (effect, f"`{name}`", f"{value:.4g}", *_cells(both))
+
+
+def _pairs(values: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Take values two at a time."""
+    return zip(values[::2], values[1::2], strict=True)
 
 
 def _both(preset: str, table: GrowthTable) -> list[Ceiling]:
@@ -286,22 +300,12 @@ def _both(preset: str, table: GrowthTable) -> list[Ceiling]:
 
 def _cells(both: list[Ceiling]) -> list[str]:
     """Write two ceilings."""
-    return [cell for each in both for cell in (_share(each.exact_year), _years(each.mean_absolute_error_years))]
+    return [cell for each in both for cell in (each.exact_year.percent(), each.mean_absolute_error_years.years())]
 
 
 def _percent(share: float) -> str:
     """Write a share."""
     return f"{100 * share:.1f} %"
-
-
-def _share(estimate: Estimate) -> str:
-    """Write a share with its error."""
-    return f"{100 * estimate.value:.1f} ± {100 * estimate.error:.1f} %"
-
-
-def _years(estimate: Estimate) -> str:
-    """Write years with their error."""
-    return f"{estimate.value:.3f} ± {estimate.error:.3f} y"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> list[str]:

@@ -14,13 +14,15 @@ def test_ceiling_as_a_table(run: Run) -> None:
     assert "exact year" in done.stdout
     assert "false adult, cautious at 18" in done.stdout
     assert "300 simulated subjects" in done.stderr
+    assert "0.0 ± 0.0 %" not in done.stdout
 
 
 def test_ceiling_as_json(run: Run) -> None:
     done = run("phantom", "ceiling", "--preset", "forensic", "--subjects", "300", "--json")
     found = json.loads(done.stdout)
     assert found["growth_table_sha256"] == FROZEN_SHA256["forensic"]
-    assert set(found["readers"]) == {"latents", "plates", "measured"}
+    image = {"latents", "plates", "measured"}
+    assert set(found["readers"]) == image | {"latents and body", "measured and body", "body"}
     assert 0 < found["readers"]["latents"]["exact_year"]["value"] < 1
     assert found["readers"]["measured"]["thresholds"][0]["age_years"] == 12
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # The same number as in ``kneeage.phantom.cohort.ceiling``, which is loaded only when the command runs.
 _SUBJECTS = 20_000
+# Readers side by side, so that a table fits a narrow terminal.
+_COLUMNS = 3
 
 
 @answering
@@ -42,8 +44,10 @@ def ceiling(
     if as_json:
         give(_json(chosen.name, table_hash(chosen.growth), found))
     else:
-        show(_table(found))
-        tell("Each number is followed by its Monte Carlo error; 'cautious' calls older only what is 95 % probable.")
+        for place in range(0, len(found), _COLUMNS):
+            show(_table(found[place : place + _COLUMNS]))
+        tell("Each number is followed by its Monte Carlo error, a bound holds with 95 % confidence.")
+        tell("'cautious' calls older only what is 95 % probable; 'and body' knows height in cm and weight in kg.")
 
 
 def _added_up(count: Callable[[int, int], None], total: int) -> Callable[[int], None]:
@@ -97,6 +101,4 @@ _RATES = {
 
 def _said(estimate: Estimate, unit: str) -> str:
     """Write a number with its error."""
-    if unit == "%":
-        return f"{100 * estimate.value:.1f} ± {100 * estimate.error:.1f} %"
-    return f"{estimate.value:.3f} ± {estimate.error:.3f} {unit}"
+    return estimate.percent() if unit == "%" else estimate.years()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kneeage.phantom.cohort.body import Body
 from kneeage.phantom.cohort.ceiling import (
     Ceiling,
+    Estimate,
     Reader,
+    Seen,
     World,
     _readings,
     _threshold,
@@ -21,9 +24,21 @@ from kneeage.phantom.cohort.ceiling import (
 )
 from kneeage.phantom.cohort.presets import PRESETS
 from kneeage.phantom.growth.age_law import Ages
+from kneeage.phantom.growth.law import Covariates
+from kneeage.phantom.growth.measured import measure
 from kneeage.phantom.growth.table import TABLE1, table_hash
 
 FEW = 3000
+# Each with what it knows, but for height and weight, which are known for age or as they are measured.
+WITH_BODY = {Reader.LATENTS: Reader.LATENTS_AND_BODY, Reader.MEASURED: Reader.MEASURED_AND_BODY}
+
+
+def drawn(name: str, seed: int, count: int = FEW) -> tuple[Seen, np.ndarray, World]:
+    """Subjects of a preset, their ages and their world."""
+    world, rng = World.of(PRESETS[name]), np.random.default_rng(seed)
+    sample = draw_subjects(PRESETS[name], count, rng, world.table)
+    latents = sample.latents | measure(sample.latents, rng)
+    return Seen(latents, sample.covariates, Body.of(sample.age_years, sample.covariates)), sample.age_years, world
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +64,70 @@ def test_closed_form_of_the_absolute_error() -> None:
 
 
 def test_who_knows_more_reads_better(table1: dict[Reader, Ceiling]) -> None:
-    latents, plates, measured = (table1[reader] for reader in Reader)
+    latents, plates, measured = (table1[reader] for reader in (Reader.LATENTS, Reader.PLATES, Reader.MEASURED))
     assert latents.exact_year.value > plates.exact_year.value > measured.exact_year.value
     errors = [each.mean_absolute_error_years.value for each in (latents, plates, measured)]
     assert errors == sorted(errors)
 
 
+def test_cm_and_kg_tell_age_besides(table1: dict[Reader, Ceiling]) -> None:
+    for without, with_body in WITH_BODY.items():
+        assert table1[with_body].exact_year.value > table1[without].exact_year.value
+        assert table1[with_body].mean_absolute_error_years.value < table1[without].mean_absolute_error_years.value
+    assert 0.25 < table1[Reader.BODY].exact_year.value < table1[Reader.MEASURED].exact_year.value
+
+
+@pytest.mark.parametrize("reader", [*WITH_BODY.values(), Reader.BODY])
+def test_posterior_of_those_who_know_cm_and_kg_is_calibrated(reader: Reader) -> None:
+    """The true age's place in its posterior is uniform, and hits come as often as promised."""
+    seen, age_years, world = drawn("forensic", 2, 6000)
+    chances = posterior(reader, seen, world)
+    place = np.sum(chances * (world.ages.points < age_years[:, None]), axis=1)
+    assert np.quantile(place, [0.1, 0.25, 0.5, 0.75, 0.9]) == pytest.approx([0.1, 0.25, 0.5, 0.75, 0.9], abs=0.025)
+    by_year = chances.reshape(len(chances), len(world.ages.year_weights), -1).sum(axis=2)
+    hits = by_year.argmax(axis=1) == np.floor(age_years) - world.ages.first_year
+    assert hits.mean() == pytest.approx(by_year.max(axis=1).mean(), abs=0.02)
+
+
+def test_bodies_written_to_the_tenth_are_read_as_well() -> None:
+    """The subject table rounds: who lies at the end of the charts must not fall off them."""
+    seen, _, world = drawn("forensic", 5)
+    ends = Covariates(seen.covariates.female, np.full(FEW, 2.5), np.full(FEW, 1.0))
+    body = Body.of(np.random.default_rng(0).uniform(8, 26, FEW), ends)
+    written = Body(body.female, np.round(body.height_cm, 1), np.round(body.weight_kg, 1))
+    chances = posterior(Reader.BODY, Seen({}, ends, written), world)
+    assert chances.sum(axis=1) == pytest.approx(np.ones(FEW))
+
+
+@pytest.mark.parametrize(("height_cm", "weight_kg"), [(140.0, 34.0), (160.0, 60.0), (172.0, 60.0)])
+def test_body_alone_is_that_of_simulated_subjects_of_the_same_size(height_cm: float, weight_kg: float) -> None:
+    """An independent implementation: simulated males of about the same height and weight."""
+    world = World.of(PRESETS["table1"])
+    sample = draw_subjects(PRESETS["table1"], 400_000, np.random.default_rng(3), world.table)
+    bodies = Body.of(sample.age_years, sample.covariates)
+    near = (np.abs(bodies.height_cm - height_cm) < 1) & (np.abs(bodies.weight_kg - weight_kg) < 1)
+    body = Body(np.array([False]), np.array([height_cm]), np.array([weight_kg]))
+    nothing = Covariates(body.female, np.zeros(1), np.zeros(1))
+    chances = posterior(Reader.BODY, Seen({}, nothing, body), world)[0]
+    mean = chances @ world.ages.points
+    ages_years = sample.age_years[near]
+    assert len(ages_years) > 300
+    assert mean == pytest.approx(ages_years.mean(), abs=4 * ages_years.std() / np.sqrt(len(ages_years)) + 0.01)
+    assert np.sqrt(chances @ (world.ages.points - mean) ** 2) == pytest.approx(ages_years.std(), rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("counted", "words"),
+    [(0, "< 0.02 %"), (3, "< 0.05 %"), (20, "0.13 ± 0.03 %"), (7500, "50.0 ± 0.4 %"), (15_000, "> 99.98 %")],
+)
+def test_a_share_of_next_to_none_is_written_as_a_bound(counted: int, words: str) -> None:
+    """Of none in n, the bound is the rule of three's: 3 / n."""
+    share = counted / 15_000
+    assert Estimate(share, np.sqrt(share * (1 - share) / 15_000), 15_000).percent() == words
+
+
 def test_measures_fit_together(table1: dict[Reader, Ceiling]) -> None:
-    for found in table1.values():
+    for found in (table1[reader] for reader in Reader if reader is not Reader.BODY):
         assert found.within_one_year.value > found.exact_year.value
         assert found.macro_recall.value == pytest.approx(found.exact_year.value, abs=0.05)
         assert found.exact_year.error == pytest.approx(0.009, abs=0.001)
@@ -98,25 +169,21 @@ def test_last_year_below_a_threshold_is_the_hardest(table1: dict[Reader, Ceiling
 
 def test_promised_accuracy_is_reached() -> None:
     """The mean of the largest posterior probability is the share of hits: no reader of the same things does better."""
-    preset = PRESETS["forensic"]
-    world = World.of(preset)
-    sample = draw_subjects(preset, FEW, np.random.default_rng(1), world.table)
-    chances = posterior(Reader.LATENTS, sample.latents, sample.covariates, world)
+    seen, _, world = drawn("forensic", 1)
+    chances = posterior(Reader.LATENTS, seen, world)
     by_year = chances.reshape(FEW, len(world.ages.year_weights), -1).sum(axis=2)
-    found = ceiling(preset, Reader.LATENTS, 12_000)
+    found = ceiling(PRESETS["forensic"], Reader.LATENTS, 12_000)
     assert found.exact_year.value == pytest.approx(by_year.max(axis=1).mean(), abs=0.02)
 
 
 def test_tight_world_knows_age_to_a_tenth_of_a_year_in_mid_range() -> None:
-    preset = PRESETS["table1-tight"]
-    world = World.of(preset)
-    sample = draw_subjects(preset, FEW, np.random.default_rng(0), world.table)
-    middle = (sample.age_years >= 13) & (sample.age_years < 17)
-    chances = posterior(Reader.LATENTS, sample.latents, sample.covariates, world)[middle]
+    seen, age_years, world = drawn("table1-tight", 0)
+    middle = (age_years >= 13) & (age_years < 17)
+    chances = posterior(Reader.LATENTS, seen, world)[middle]
     mean = chances @ world.ages.points
     sd = np.sqrt(chances @ world.ages.points**2 - mean**2)
     assert sd.mean() == pytest.approx(0.1, abs=0.005)
-    assert np.std(mean - sample.age_years[middle]) == pytest.approx(0.1, abs=0.01)
+    assert np.std(mean - age_years[middle]) == pytest.approx(0.1, abs=0.01)
 
 
 def test_papers_accuracy_is_reachable_in_the_tight_world_alone() -> None:

@@ -12,7 +12,9 @@ from kneeage.phantom.growth.age_law import (
     TruePlates,
     age_posterior,
     age_posterior_blind,
+    age_posterior_of_bodies,
     body_likelihood,
+    body_likelihood_by_height,
     closed_form_age,
     closed_form_sd,
     plates_likelihood,
@@ -22,6 +24,7 @@ from kneeage.phantom.growth.law import (
     FORENSIC,
     PLATES,
     TABLE1,
+    Covariates,
     FloatArray,
     GrowthTable,
     Sample,
@@ -50,12 +53,18 @@ class OnlyPlate:
 
 def subjects(count: int, table: GrowthTable = TABLE1, seed: int = 0, female: float = 0.0) -> Sample:
     rng = np.random.default_rng(seed)
-    covariates = draw_covariates(rng.random(count) < female, rng)
+    covariates = draw_covariates(rng.random(count) < female, rng, table)
     return grow(rng.uniform(8, 26, count), covariates, rng, table)
 
 
 def even_ages(table: GrowthTable = TABLE1) -> Ages:
     return Ages(8, EVEN, points_per_year(table))
+
+
+def by_sex(sample: Sample, grid: MaturityGrid) -> dict[bool, FloatArray]:
+    """Likelihood by the plates alone, of a male and of a female."""
+    plates, count = TruePlates(sample.latents, FORENSIC), len(sample.age_years)
+    return {sex: plates_likelihood(plates, grid, FORENSIC, np.full(count, sex)) for sex in (False, True)}
 
 
 def chosen(sample: Sample, which: FloatArray) -> Sample:
@@ -75,7 +84,7 @@ def bridging() -> tuple[Sample, FloatArray, Ages]:
     sample = chosen(drawn, (drawn.latents["femur.bridged"] > 0) & (drawn.latents["femur.bridged"] < 1))
     ages = even_ages()
     grid = MaturityGrid.around(ages, TABLE1)
-    likelihood = plates_likelihood(OnlyPlate(sample, TABLE1, "femur"), grid, TABLE1)
+    likelihood = plates_likelihood(OnlyPlate(sample, TABLE1, "femur"), grid, TABLE1, sample.covariates.female)
     return sample, age_posterior(likelihood, grid, ages, sample.covariates, TABLE1), ages
 
 
@@ -107,7 +116,7 @@ def test_posterior_is_calibrated(table: GrowthTable) -> None:
     """The true age's place in its posterior is uniform: the law was turned round without a mistake."""
     sample, ages = subjects(4000, table, female=0.5), even_ages(table)
     grid = MaturityGrid.around(ages, table)
-    likelihood = plates_likelihood(TruePlates(sample.latents, table), grid, table)
+    likelihood = plates_likelihood(TruePlates(sample.latents, table), grid, table, sample.covariates.female)
     likelihood = likelihood * body_likelihood(sample.latents, sample.covariates, grid, table)
     chances = age_posterior(likelihood, grid, ages, sample.covariates, table)
     place = np.sum(chances * (ages.points < sample.age_years[:, None]), axis=1)
@@ -126,7 +135,7 @@ def test_posterior_is_that_of_simulated_subjects_with_the_same_plates(age_years:
 
     Calibration would not notice a plate that is left out; this does.
     """
-    covariates = draw_covariates(np.array([False]), np.random.default_rng(0))
+    covariates = draw_covariates(np.array([False]), np.random.default_rng(0), FORENSIC)
     knee = next(
         each
         for seed in range(100)
@@ -135,8 +144,7 @@ def test_posterior_is_that_of_simulated_subjects_with_the_same_plates(age_years:
     )
     ages = even_ages(FORENSIC)
     grid = MaturityGrid.around(ages, FORENSIC)
-    likelihood = plates_likelihood(TruePlates(knee.latents, FORENSIC), grid, FORENSIC)
-    chances = age_posterior_blind(likelihood, grid, ages, 0.5, FORENSIC)[0]
+    chances = age_posterior_blind(by_sex(knee, grid), grid, ages, 0.5, FORENSIC)[0]
     mean = chances @ ages.points
     sd = np.sqrt(chances @ ages.points**2 - mean**2)
 
@@ -173,12 +181,12 @@ def test_every_latent_that_follows_maturity_is_in_the_likelihood_and_no_pattern_
 
 def telling_latents(age_years: float) -> set[str]:
     """Names of a male's latents that move the likelihood of maturity when they are moved."""
-    covariates = draw_covariates(np.array([False]), np.random.default_rng(0))
+    covariates = draw_covariates(np.array([False]), np.random.default_rng(0), TABLE1)
     knee = grow(np.array([age_years]), covariates, np.random.default_rng(1), TABLE1)
     grid = MaturityGrid.around(even_ages(), TABLE1)
 
     def likelihood(latents: dict[str, FloatArray]) -> FloatArray:
-        by_plates = plates_likelihood(TruePlates(latents, TABLE1), grid, TABLE1)
+        by_plates = plates_likelihood(TruePlates(latents, TABLE1), grid, TABLE1, covariates.female)
         return by_plates * body_likelihood(latents, covariates, grid, TABLE1)
 
     home = likelihood(knee.latents)
@@ -189,11 +197,28 @@ def telling_latents(age_years: float) -> set[str]:
     }
 
 
+def test_likelihood_between_heights_is_that_of_the_height() -> None:
+    """Interpolated against found at the very height; cm and kg that tell nothing leave the posterior alone."""
+    sample, ages = subjects(200, female=0.5), even_ages()
+    grid, known = MaturityGrid.around(ages, TABLE1), sample.covariates
+    plates = plates_likelihood(TruePlates(sample.latents, TABLE1), grid, TABLE1, known.female)
+    expected = age_posterior(plates * body_likelihood(sample.latents, known, grid, TABLE1), grid, ages, known, TABLE1)
+    found = age_posterior_of_bodies(
+        plates * body_likelihood_by_height(sample.latents, known.female, grid, TABLE1),
+        grid,
+        ages,
+        covariates=Covariates(*(part[:, None] for part in vars(known).values())),
+        density=np.ones((len(known.female), 1)),
+        table=TABLE1,
+    )
+    assert found @ ages.points == pytest.approx(expected @ ages.points, abs=0.005)
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
 def test_blind_posterior_is_calibrated() -> None:
     sample, ages = subjects(4000, FORENSIC, female=0.5), even_ages(FORENSIC)
     grid = MaturityGrid.around(ages, FORENSIC)
-    likelihood = plates_likelihood(TruePlates(sample.latents, FORENSIC), grid, FORENSIC)
-    chances = age_posterior_blind(likelihood, grid, ages, 0.5, FORENSIC)
+    chances = age_posterior_blind(by_sex(sample, grid), grid, ages, 0.5, FORENSIC)
     place = np.sum(chances * (ages.points < sample.age_years[:, None]), axis=1)
     assert np.quantile(place, [0.1, 0.5, 0.9]) == pytest.approx([0.1, 0.5, 0.9], abs=0.03)
 
@@ -203,7 +228,7 @@ def test_posterior_depends_on_latents_and_covariates_alone() -> None:
     sample = chosen(subjects(1), np.array([0, 0]))
     ages = even_ages()
     grid = MaturityGrid.around(ages, TABLE1)
-    likelihood = plates_likelihood(TruePlates(sample.latents, TABLE1), grid, TABLE1)
+    likelihood = plates_likelihood(TruePlates(sample.latents, TABLE1), grid, TABLE1, sample.covariates.female)
     first, second = age_posterior(likelihood, grid, ages, sample.covariates, TABLE1)
     assert (first == second).all()
     assert first.sum() == pytest.approx(1.0)
@@ -215,7 +240,7 @@ def test_finer_grid_changes_nothing() -> None:
     for per_year in (20, 50):
         ages = Ages(8, EVEN, per_year)
         grid = MaturityGrid.around(ages, TABLE1)
-        likelihood = plates_likelihood(TruePlates(sample.latents, TABLE1), grid, TABLE1)
+        likelihood = plates_likelihood(TruePlates(sample.latents, TABLE1), grid, TABLE1, sample.covariates.female)
         means.append(age_posterior(likelihood, grid, ages, sample.covariates, TABLE1) @ ages.points)
     assert means[0] == pytest.approx(means[1], abs=0.02)
 

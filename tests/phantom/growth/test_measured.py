@@ -77,7 +77,7 @@ def test_measured_posterior_is_calibrated() -> None:
     sample, ages = subjects(6000, FORENSIC, female=0.5), even_ages(FORENSIC)
     measured = measure(sample.latents, np.random.default_rng(1))
     grid = MaturityGrid.around(ages, FORENSIC)
-    likelihood = plates_likelihood(MeasuredPlates(measured, FORENSIC), grid, FORENSIC)
+    likelihood = plates_likelihood(MeasuredPlates(measured, FORENSIC), grid, FORENSIC, sample.covariates.female)
     chances = age_posterior(likelihood, grid, ages, sample.covariates, FORENSIC)
     place = np.sum(chances * (ages.points < sample.age_years[:, None]), axis=1)
     assert np.quantile(place, [0.1, 0.5, 0.9]) == pytest.approx([0.1, 0.5, 0.9], abs=0.025)

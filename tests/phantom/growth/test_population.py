@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from kneeage.core.anatomy import Sex
-from kneeage.phantom.growth.law import TABLE1
+from kneeage.phantom.growth.law import TABLE1, Covariates
 from kneeage.phantom.growth.literature import AttainmentRow, ClosedRow, Relation, Row, Study, YoungestRow, rows
 from kneeage.phantom.growth.population import (
     Comparison,
     attainment_age,
     closed_share,
     compare_all,
+    covariate_density,
     draw_covariates,
     minimum_ages,
     simulate,
@@ -88,9 +89,24 @@ def test_closed_share_rises_with_age() -> None:
 
 
 def test_tall_subjects_are_heavier() -> None:
-    covariates = draw_covariates(np.zeros(20_000, dtype=bool), np.random.default_rng(0))
-    assert np.corrcoef(covariates.height_score, covariates.weight_score)[0, 1] == pytest.approx(0.5, abs=0.02)
-    assert np.std(covariates.weight_score) == pytest.approx(1.0, abs=0.02)
+    covariates = draw_covariates(np.zeros(20_000, dtype=bool), np.random.default_rng(0), TABLE1)
+    assert np.corrcoef(covariates.height_score, covariates.weight_score)[0, 1] == pytest.approx(0.47, abs=0.02)
+    assert np.std(covariates.weight_score) == pytest.approx(0.96, abs=0.02)
+
+
+def test_nobody_is_drawn_from_the_tails_of_the_charts() -> None:
+    covariates = draw_covariates(np.zeros(20_000, dtype=bool), np.random.default_rng(0), TABLE1)
+    for scores in (covariates.height_score, covariates.weight_score):
+        assert 2.4 < np.abs(scores).max() < TABLE1.covariates.largest_score.value
+
+
+def test_density_of_height_and_weight_is_what_they_are_drawn_from() -> None:
+    drawn = draw_covariates(np.zeros(200_000, dtype=bool), np.random.default_rng(0), TABLE1)
+    edges = np.linspace(-3, 3, 13)
+    middles = np.meshgrid(*[(edges[1:] + edges[:-1]) / 2] * 2, indexing="ij")
+    counted = np.histogram2d(drawn.height_score, drawn.weight_score, (edges, edges), density=True)[0]
+    density = covariate_density(Covariates(np.array([False]), *middles), TABLE1)
+    assert counted == pytest.approx(density / density.sum() / 0.25, abs=0.01)
 
 
 def test_no_row_is_a_mean_age_of_a_stage() -> None:

@@ -1,10 +1,12 @@
 """The ceiling: how well the best reader could tell ages in a virtual cohort, by the known law of growth.
 
-Three readers: ``latents`` knows every latent, sex, height and weight; ``plates`` knows the plates' latents alone;
-``measured`` knows thickness and openness of the femoral and tibial plates as measured on true labels at image
-resolution, with sex, height and weight. Height and weight are known for age, as percentiles: in cm and kg they would
-tell age besides. Each holds the right posterior of age, with the cohort's own ages as its prior,
-and for every measure takes the decision that is best for that measure. No other reader of the same things does better.
+Three readers of the image: ``latents`` knows every latent, sex, height and weight; ``plates`` knows the plates' latents
+alone; ``measured`` knows thickness and openness of the femoral and tibial plates as measured on true labels at image
+resolution, with sex, height and weight. They know height and weight for age, as percentiles. In cm and kg these tell
+age besides, so whoever is given those is compared with ``latents and body`` and ``measured and body``, which know them
+so; ``body`` knows sex, cm and kg and sees no image at all. Each holds the right posterior of age, with the cohort's own
+ages as its prior, and for every measure takes the decision that is best for that measure. No other reader of the same
+things does better.
 """
 
 from __future__ import annotations
@@ -18,21 +20,25 @@ from numpy.typing import NDArray
 from scipy import special
 
 from kneeage.core.anatomy import Sex
+from kneeage.phantom.cohort.body import Body
 from kneeage.phantom.cohort.presets import Preset
 from kneeage.phantom.growth.age_law import (
     Ages,
     MaturityGrid,
+    PlateEvidence,
     TruePlates,
     age_posterior,
     age_posterior_blind,
+    age_posterior_of_bodies,
     body_likelihood,
+    body_likelihood_by_height,
     closed_form_age,
     plates_likelihood,
     points_per_year,
 )
 from kneeage.phantom.growth.law import TABLE1, Covariates, FloatArray, GrowthTable, Latents, Sample, grow
 from kneeage.phantom.growth.measured import MeasuredPlates, measure
-from kneeage.phantom.growth.population import draw_covariates
+from kneeage.phantom.growth.population import covariate_density, draw_covariates
 from kneeage.phantom.growth.table import between_subjects
 
 THRESHOLDS_YEARS = (12, 14, 16, 18)
@@ -43,6 +49,8 @@ SUBJECTS = 20_000
 _EVEN_AGES_YEARS = (8.0, 26.0)
 # Subjects that are worked on at once, so that the grids stay in the processor's caches.
 _CHUNK = 1000
+# What would be printed as 0.0 %.
+_SMALL_PERCENT = 0.05
 
 
 class Reader(str, Enum):
@@ -51,6 +59,9 @@ class Reader(str, Enum):
     LATENTS = "latents"
     PLATES = "plates"
     MEASURED = "measured"
+    LATENTS_AND_BODY = "latents and body"
+    MEASURED_AND_BODY = "measured and body"
+    BODY = "body"
 
 
 @dataclass(frozen=True)
@@ -60,10 +71,31 @@ class Estimate:
     Args:
         value: The number.
         error: Its Monte Carlo standard error.
+        subjects: Subjects that it is the mean of.
     """
 
     value: float
     error: float
+    subjects: int
+
+    def percent(self) -> str:
+        """Write a share in percent with its error; where next to none or all were counted, its bound."""
+        value, error = 100 * self.value, 100 * self.error
+        if error >= _SMALL_PERCENT:
+            return f"{value:.1f} ± {error:.1f} %"
+        if _SMALL_PERCENT <= value <= 100 - _SMALL_PERCENT:
+            return f"{value:.2f} ± {error:.2f} %"
+        bound = 100 * self._bound(min(self.value, 1 - self.value))
+        return f"< {bound:.2f} %" if value < 50 else f"> {100 - bound:.2f} %"
+
+    def years(self) -> str:
+        """Write a number of years with its error."""
+        return f"{self.value:.3f} ± {self.error:.3f} y"
+
+    def _bound(self, share: float) -> float:
+        """Give the upper end of the exact one-sided 95 % interval of a share. Source: Clopper and Pearson 1934."""
+        counted = round(share * self.subjects)
+        return float(special.betaincinv(counted + 1, self.subjects - counted, 0.95))
 
 
 @dataclass(frozen=True)
@@ -139,7 +171,7 @@ def draw_subjects(preset: Preset, subjects: int, rng: np.random.Generator, table
     """
     ages = preset_ages(preset, table)
     years = ages.first_year + rng.choice(len(ages.year_weights), subjects, p=ages.year_weights)
-    covariates = draw_covariates(rng.random(subjects) < female_share(preset), rng)
+    covariates = draw_covariates(rng.random(subjects) < female_share(preset), rng, table)
     return grow(years + rng.random(subjects), covariates, rng, table)
 
 
@@ -160,28 +192,51 @@ class World:
         return World(table, ages, female_share(preset), MaturityGrid.around(ages, table))
 
 
-def posterior(reader: Reader, latents: Latents, covariates: Covariates, world: World) -> FloatArray:
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """All that there is to know of n subjects; what a reader looks at is the reader's.
+
+    Args:
+        latents: Of their knees, and the measurements that ``measured.measure`` adds to them.
+        covariates: Sex, and height and weight for age.
+        body: Sex, and height and weight in cm and kg.
+    """
+
+    latents: Latents
+    covariates: Covariates
+    body: Body
+
+    def part(self, chunk: slice) -> Seen:
+        """Give some of the subjects."""
+        return Seen(
+            {name: values[chunk] for name, values in self.latents.items()},
+            Covariates(*(values[chunk] for values in vars(self.covariates).values())),
+            Body(*(values[chunk] for values in vars(self.body).values())),
+        )
+
+
+def posterior(reader: Reader, seen: Seen, world: World) -> FloatArray:
     """Give a reader's probability of each age.
 
     Args:
-        reader: What is known. ``MEASURED`` reads the measurements that ``measured.measure`` adds to the latents.
-        latents: Of n knees.
-        covariates: Of the same subjects; ``PLATES`` does not look at them.
+        reader: What is known.
+        seen: The n subjects.
         world: The cohort.
 
     Returns:
         Shape (n, a): probability of each cell of ``world.ages``.
     """
-    table, grid = world.table, world.grid
-    if reader is Reader.MEASURED:
-        by_plates = plates_likelihood(MeasuredPlates(latents, table), grid, table)
-    else:
-        by_plates = plates_likelihood(TruePlates(latents, table), grid, table)
+    table, grid, covariates = world.table, world.grid, seen.covariates
+    if reader in _WITH_BODY:
+        return _posterior_of_bodies(reader, seen, world)
     if reader is Reader.PLATES:
-        return age_posterior_blind(by_plates, grid, world.ages, world.female_share, table)
+        plates = TruePlates(seen.latents, table)
+        by_sex = {sex: plates_likelihood(plates, grid, table, np.full(covariates.female.shape, sex)) for sex in _SEXES}
+        return age_posterior_blind(by_sex, grid, world.ages, world.female_share, table)
+    likelihood = plates_likelihood(_plates(reader, seen, table), grid, table, covariates.female)
     if reader is Reader.LATENTS:
-        by_plates = by_plates * body_likelihood(latents, covariates, grid, table)
-    return age_posterior(by_plates, grid, world.ages, covariates, table)
+        likelihood = likelihood * body_likelihood(seen.latents, covariates, grid, table)
+    return age_posterior(likelihood, grid, world.ages, covariates, table)
 
 
 def ceiling(
@@ -206,14 +261,15 @@ def ceiling(
     world = World.of(preset, table)
     rng = np.random.default_rng(seed)
     sample = draw_subjects(preset, subjects, rng, world.table)
-    latents = sample.latents | measure(sample.latents, rng)
-    return score(reader, latents, sample.covariates, sample.age_years, world, advance=advance)
+    seen = Seen(
+        sample.latents | measure(sample.latents, rng), sample.covariates, Body.of(sample.age_years, sample.covariates)
+    )
+    return score(reader, seen, sample.age_years, world, advance=advance)
 
 
 def score(
     reader: Reader,
-    latents: Latents,
-    covariates: Covariates,
+    seen: Seen,
     age_years: FloatArray,
     world: World,
     *,
@@ -223,16 +279,14 @@ def score(
 
     Args:
         reader: What the reader knows.
-        latents: Of n knees.
-        covariates: Of the same subjects.
+        seen: The n subjects.
         age_years: Their true ages.
         world: The cohort that they come from.
         advance: Told how many subjects are done, chunk by chunk.
     """
     parts = []
     for chunk in _chunks(len(age_years)):
-        own = Covariates(*(part[chunk] for part in vars(covariates).values()))
-        chances = posterior(reader, {name: values[chunk] for name, values in latents.items()}, own, world)
+        chances = posterior(reader, seen.part(chunk), world)
         parts.append(_readings(chances, world.ages))
         advance(len(chances))
     readings = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -267,7 +321,7 @@ def simulated_exact_year(sd_years: float, subjects: int, seed: int = 0) -> Estim
     """
     rng = np.random.default_rng(seed)
     table = between_subjects(TABLE1, sd_years)
-    covariates = draw_covariates(np.zeros(subjects, dtype=bool), rng)
+    covariates = draw_covariates(np.zeros(subjects, dtype=bool), rng, table)
     sample = grow(rng.uniform(*_EVEN_AGES_YEARS, subjects), covariates, rng, table)
     read = closed_form_age(sample.years_left["femur"], "femur", covariates, table)
     return _mean(np.floor(read) == np.floor(sample.age_years))
@@ -280,6 +334,32 @@ def sd_for_exact_year(accuracy: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if closed_form_exact_year(middle) > accuracy else (low, middle)
     return low
+
+
+# Readers who know height and weight in cm and kg.
+_WITH_BODY = (Reader.LATENTS_AND_BODY, Reader.MEASURED_AND_BODY, Reader.BODY)
+# Whether a subject is taken as female.
+_SEXES = (False, True)
+
+
+def _plates(reader: Reader, seen: Seen, table: GrowthTable) -> PlateEvidence:
+    """Give what a reader knows of the plates."""
+    if reader in (Reader.MEASURED, Reader.MEASURED_AND_BODY):
+        return MeasuredPlates(seen.latents, table)
+    return TruePlates(seen.latents, table)
+
+
+def _posterior_of_bodies(reader: Reader, seen: Seen, world: World) -> FloatArray:
+    """Give the probability of each age for a reader who knows cm and kg, shape (n, a)."""
+    table, grid, female = world.table, world.grid, seen.body.female
+    covariates, steps = seen.body.covariates_at(world.ages.points)
+    likelihood: FloatArray = np.ones((1, len(female), len(grid.points)))
+    if reader is not Reader.BODY:
+        likelihood = plates_likelihood(_plates(reader, seen, table), grid, table, female)[None]
+    if reader is Reader.LATENTS_AND_BODY:
+        likelihood = likelihood * body_likelihood_by_height(seen.latents, female, grid, table)
+    density = covariate_density(covariates, table) * steps
+    return age_posterior_of_bodies(likelihood, grid, world.ages, covariates=covariates, density=density, table=table)
 
 
 def _chunks(count: int) -> Iterator[slice]:
@@ -352,11 +432,11 @@ def _threshold(threshold: int, at_least: FloatArray, age_years: FloatArray) -> T
 
 def _mean(values: NDArray[np.bool_] | FloatArray) -> Estimate:
     """Give a mean with its standard error."""
-    return Estimate(float(np.mean(values)), float(np.std(values) / np.sqrt(len(values))))
+    return Estimate(float(np.mean(values)), float(np.std(values) / np.sqrt(len(values))), len(values))
 
 
 def _macro(hit: NDArray[np.bool_], year: NDArray[np.intp]) -> Estimate:
     """Give the mean over years of the share of hits, with its standard error."""
     recalls = [_mean(hit[year == each]) for each in np.unique(year)]
     error = np.sqrt(sum(recall.error**2 for recall in recalls)) / len(recalls)
-    return Estimate(float(np.mean([recall.value for recall in recalls])), float(error))
+    return Estimate(float(np.mean([recall.value for recall in recalls])), float(error), len(hit))

@@ -9,10 +9,12 @@ of age is a normal distribution in closed form (``closed_form_age``). All else i
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from kneeage.phantom.growth.law import (
@@ -24,6 +26,7 @@ from kneeage.phantom.growth.law import (
     median_closure_years,
     scar_logit,
     thickness_mm,
+    tibia_earlier_years,
     to_scale,
 )
 
@@ -32,6 +35,8 @@ _STEPS_PER_SD, _STEP_LIMITS = 4, (0.02, 0.05)
 # How far the grid of maturities reaches beyond the ages, in standard deviations of what lies between them.
 _REACH_SD = 4.5
 _TINY = 1e-30
+# Heights for age between which a likelihood is interpolated: every 0.3 SD, over which bones widen by 0.14 of their SD.
+_HEIGHTS = 17
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,16 +139,19 @@ class TruePlates:
         return normal_density(found - scar_logit(years_left, self.table), self.table.scar_logit_sd.value)
 
 
-def plates_likelihood(evidence: PlateEvidence, grid: MaturityGrid, table: GrowthTable) -> FloatArray:
+def plates_likelihood(
+    evidence: PlateEvidence, grid: MaturityGrid, table: GrowthTable, female: NDArray[np.bool_]
+) -> FloatArray:
     """Give the likelihood of each maturity by the plates alone.
 
     Args:
         evidence: What is known of the plates.
         grid: Maturities, shape (m,).
         table: Constants of the law.
+        female: Whether each of the n subjects is taken as female.
 
     Returns:
-        Likelihood up to a factor, shape (n, m).
+        Likelihood, shape (n, m), up to a factor that is the same for both sexes.
     """
     likelihood = _blurred(evidence.likelihood("femur", grid), _own_kernel("femur", grid, table))
     fibula = evidence.likelihood("fibula", grid)
@@ -153,17 +161,33 @@ def plates_likelihood(evidence: PlateEvidence, grid: MaturityGrid, table: Growth
     if tibia is not None:
         if tuberosity is not None:
             tibia = tibia * _blurred(tuberosity, _delay_kernel(grid, table))
-        likelihood = likelihood * _blurred(tibia, _own_kernel("tibia", grid, table))
-    return _scaled(likelihood)
+        ahead = grid.points + tibia_earlier_years(female, table)[:, None]
+        likelihood = likelihood * _at(_blurred(tibia, _own_kernel("tibia", grid, table)), grid, ahead)
+    return likelihood
 
 
 def body_likelihood(latents: Latents, covariates: Covariates, grid: MaturityGrid, table: GrowthTable) -> FloatArray:
     """Give the likelihood of each maturity by the signs beside the plates, up to a factor; shape (n, m)."""
-    columns = Covariates(*(part[:, None] for part in vars(covariates).values()))
-    log_likelihood = np.zeros((len(covariates.female), len(grid.points)))
-    for name, sign in body_signs(grid.points[None, :], columns, table).items():
-        log_likelihood -= 0.5 * ((to_scale(name, latents[name])[:, None] - sign.mean) / sign.sd) ** 2
-    return np.asarray(np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True)))
+    return _exponential(_body_log_likelihood(latents, covariates, grid, table), axis=1)
+
+
+def body_likelihood_by_height(
+    latents: Latents, female: NDArray[np.bool_], grid: MaturityGrid, table: GrowthTable
+) -> FloatArray:
+    """Give the same likelihood for several heights for age, because the width of the bones follows height.
+
+    Args:
+        latents: Of n knees.
+        female: Whether each subject is female, shape (n,).
+        grid: Maturities, shape (m,).
+        table: Constants of the law.
+
+    Returns:
+        Likelihood at each of the heights that ``age_posterior_of_bodies`` knows, up to a factor; shape (k, n, m).
+    """
+    nought = np.zeros(len(female))
+    heights = (Covariates(female, nought + height, nought) for height in _heights(table))
+    return _exponential(np.stack([_body_log_likelihood(latents, each, grid, table) for each in heights]), axis=(0, 2))
 
 
 def age_posterior(
@@ -181,28 +205,69 @@ def age_posterior(
     Returns:
         Probability of each grid cell of ``ages``, shape (n, a).
     """
-    blurred = _blurred(likelihood, _normal_kernel(grid, table.tempo_sd_years.value))
+    blurred = _blurred(_scaled(likelihood), _normal_kernel(grid, table.tempo_sd_years.value))
     return _normalised(_at(blurred, grid, ages.points[None, :] + covariates.advance_years(table)[:, None]) * ages.prior)
 
 
-def age_posterior_blind(
-    likelihood: FloatArray, grid: MaturityGrid, ages: Ages, female_share: float, table: GrowthTable
+def age_posterior_of_bodies(
+    likelihood: FloatArray,
+    grid: MaturityGrid,
+    ages: Ages,
+    *,
+    covariates: Covariates,
+    density: FloatArray,
+    table: GrowthTable,
 ) -> FloatArray:
-    """Give the probability of each age for readers who know neither sex nor weight, only how many are female."""
-    spread = np.hypot(table.tempo_sd_years.value, table.weight_advance_years.value)
-    blurred = _blurred(likelihood, _normal_kernel(grid, spread))
-    shares = {0.0: 1.0 - female_share, table.female_earlier_years.value: female_share}
-    mixed = sum(
-        share * _at(blurred, grid, np.broadcast_to(ages.points + ahead, (len(blurred), len(ages.points))))
-        for ahead, share in shares.items()
-    )
-    return _normalised(np.asarray(mixed) * ages.prior)
+    """Give the probability of each age for readers who know sex, height in cm and weight in kg.
+
+    Args:
+        likelihood: Of each maturity at each of k heights for age, shape (k, n, m); k is 1 where height does not matter.
+        grid: The maturities.
+        ages: The ages and how frequent they are.
+        covariates: What the n subjects would be for their age at each age, arrays that broadcast to shape (n, a).
+        density: Density of the measured height and weight at each age, shape (n, a).
+        table: Constants of the law.
+
+    Returns:
+        Probability of each grid cell of ``ages``, shape (n, a).
+    """
+    kernel = _normal_kernel(grid, table.tempo_sd_years.value)
+    where = ages.points + covariates.advance_years(table)
+    largest = np.maximum(likelihood.max(axis=(0, 2)), _TINY)[:, None]
+    at_heights = [_at(_blur(each, kernel), grid, where) for each in likelihood / largest]
+    return _normalised(_between_heights(at_heights, covariates.height_score, table) * density * ages.prior)
+
+
+def age_posterior_blind(
+    by_sex: Mapping[bool, FloatArray], grid: MaturityGrid, ages: Ages, female_share: float, table: GrowthTable
+) -> FloatArray:
+    """Give the probability of each age for readers who know neither sex nor weight, only how many are female.
+
+    Args:
+        by_sex: Likelihood of each maturity, shape (n, m), of a male (False) and of a female (True), to one factor.
+        grid: The maturities.
+        ages: The ages and how frequent they are.
+        female_share: Share of subjects who are female.
+        table: Constants of the law.
+
+    Returns:
+        Probability of each grid cell of ``ages``, shape (n, a).
+    """
+    kernel = _normal_kernel(grid, np.hypot(table.tempo_sd_years.value, table.weight_advance_years.value))
+    largest = np.maximum(by_sex[False], by_sex[True]).max(axis=1, keepdims=True)
+    mixed = np.zeros(1)
+    for female, share in ((False, 1.0 - female_share), (True, female_share)):
+        ahead = ages.points + table.female_earlier_years.value * female
+        blurred = _blur(by_sex[female] / np.maximum(largest, _TINY), kernel)
+        mixed = mixed + share * _at(blurred, grid, np.broadcast_to(ahead, (len(blurred), len(ahead))))
+    return _normalised(mixed * ages.prior)
 
 
 def closed_form_age(years_left: FloatArray, plate: str, covariates: Covariates, table: GrowthTable) -> FloatArray:
     """Give the mean of the posterior of age when one plate's years left are known and all ages are equally frequent.
 
-    The posterior is normal; its SD is ``closed_form_sd``. Not for the tibia of a table that spreads it.
+    The posterior is normal; its SD is ``closed_form_sd``. Not for the tibia, whose place in the order has laws of its
+    own.
     """
     return np.asarray(median_closure_years(plate, table) - years_left - covariates.advance_years(table))
 
@@ -215,6 +280,37 @@ def closed_form_sd(table: GrowthTable) -> float:
 def normal_density(deviation: FloatArray, sd: float | FloatArray) -> FloatArray:
     """Give the density of a normal distribution around zero."""
     return np.asarray(np.exp(-0.5 * (deviation / sd) ** 2) / (sd * np.sqrt(2 * np.pi)))
+
+
+def _body_log_likelihood(
+    latents: Latents, covariates: Covariates, grid: MaturityGrid, table: GrowthTable
+) -> FloatArray:
+    """Give the log likelihood of each maturity by the signs beside the plates, up to a summand; shape (n, m)."""
+    columns = Covariates(*(part[:, None] for part in vars(covariates).values()))
+    log_likelihood = np.zeros((len(covariates.female), len(grid.points)))
+    for name, sign in body_signs(grid.points[None, :], columns, table).items():
+        log_likelihood -= 0.5 * ((to_scale(name, latents[name], table)[:, None] - sign.mean) / sign.sd) ** 2
+    return log_likelihood
+
+
+def _heights(table: GrowthTable) -> FloatArray:
+    """Give the heights for age at which likelihoods are found; between them they are interpolated."""
+    largest = table.covariates.largest_score.value
+    return np.linspace(-largest, largest, _HEIGHTS)
+
+
+def _between_heights(values: Sequence[FloatArray], height_score: FloatArray, table: GrowthTable) -> FloatArray:
+    """Interpolate values of shape (n, a), one for each of k heights for age, at other heights of that shape."""
+    if len(values) == 1:
+        return values[0]
+    heights = _heights(table)
+    place = (height_score - heights[0]) / (heights[1] - heights[0])
+    return np.asarray(sum(np.clip(1 - np.abs(place - k), 0, 1) * each for k, each in enumerate(values)))
+
+
+def _exponential(logarithm: FloatArray, axis: int | tuple[int, ...]) -> FloatArray:
+    """Give the exponential, the largest value along the axes brought to one."""
+    return np.asarray(np.exp(logarithm - logarithm.max(axis=axis, keepdims=True)))
 
 
 def _own_kernel(plate: str, grid: MaturityGrid, table: GrowthTable) -> FloatArray:
@@ -254,10 +350,13 @@ def _normal_kernel(grid: MaturityGrid, sd: float) -> FloatArray:
 
 
 def _blurred(likelihood: FloatArray | None, kernel: FloatArray) -> FloatArray:
-    """Blur likelihoods, shape (n, m), by a kernel, shape (m, m); flat where there are none."""
-    if likelihood is None:
-        return np.ones((1, len(kernel)))
-    return _scaled(np.asarray(likelihood, np.float32) @ kernel.astype(np.float32))
+    """Blur likelihoods, shape (n, m), by a kernel, shape (m, m), and scale them; flat where there are none."""
+    return np.ones((1, len(kernel))) if likelihood is None else _scaled(_blur(likelihood, kernel))
+
+
+def _blur(likelihood: FloatArray, kernel: FloatArray) -> FloatArray:
+    """Blur likelihoods, shape (n, m), by a kernel, shape (m, m)."""
+    return np.asarray(np.asarray(likelihood, np.float32) @ kernel.astype(np.float32))
 
 
 def _at(values: FloatArray, grid: MaturityGrid, where: FloatArray) -> FloatArray:

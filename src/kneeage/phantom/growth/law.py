@@ -6,13 +6,13 @@ age could be read from them at best. The law, with the constants of a ``GrowthTa
 - *maturity*, in years of an average male: age - tempo (normal, shared by the whole knee), plus what females are ahead,
   plus what weight for age advances;
 - *years left* of a plate: its median closure age - maturity + its own deviation (normal). The tibia's own deviation
-  also holds a triangular spread, the tuberosity closes an exponential delay after the tibia;
+  also holds a triangular spread and comes earlier in females, the tuberosity closes an exponential delay after it;
 - a plate's thickness falls with the years left, times log-normal noise; its bridged share follows from the years left
   exactly; its scar fades once they are over;
 - bone width, cartilage, roundness, marrow and trabeculae follow maturity, each with noise of its own;
 - patterns are drawn without regard to age.
 
-So sex and covariates act through maturity alone, but for the width of the bones.
+So sex and covariates act through maturity alone, but for the width of the bones and the tibia's place in the order.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from kneeage.phantom.growth.table import FORENSIC, TABLE1, TABLE1_TIGHT, TABLES,
 __all__ = [
     "FORENSIC",
     "PLATES",
-    "RED_MARROW_MOST",
     "TABLE1",
     "TABLE1_TIGHT",
     "TABLES",
@@ -59,15 +58,6 @@ FloatArray = NDArray[np.floating[Any]]
 Latents = dict[str, FloatArray]
 
 PLATES = ("femur", "tibia", "fibula", "tuberosity")
-# Largest share of red marrow in a metaphysis. Source: assumed.
-RED_MARROW_MOST = 0.6
-# Percentiles nearer to 0 or 100 count as these: a table of growth charts ends here as well.
-_PERCENTILES = (0.5, 99.5)
-# From this maturity on, cartilage stays as it is. Source: assumed, the median closure of the male femur.
-_CARTILAGE_STOPS_YEARS = 18.0
-_CARTILAGE_STARTS_YEARS = 8.0
-# Years before the end of widening from which on the femur grows evenly. Source: assumed.
-_WIDENING_YEARS = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,18 +133,20 @@ def draw_latents(
     Returns:
         The latents of one knee.
     """
+    table = table or FORENSIC
     covariates = Covariates(
         female=np.array([sex is Sex.FEMALE]),
-        height_score=normal_score(np.array([height_percentile])),
-        weight_score=normal_score(np.array([weight_percentile])),
+        height_score=normal_score(np.array([height_percentile]), table),
+        weight_score=normal_score(np.array([weight_percentile]), table),
     )
-    sample = grow(np.array([chronological_age_years]), covariates, rng, table or FORENSIC)
+    sample = grow(np.array([chronological_age_years]), covariates, rng, table)
     return _knee(sample.latents, 0)
 
 
-def normal_score(percentile: FloatArray) -> FloatArray:
-    """Turn percentiles into standard deviations from the median."""
-    return np.asarray(special.ndtri(np.clip(percentile, *_PERCENTILES) / 100))
+def normal_score(percentile: FloatArray, table: GrowthTable) -> FloatArray:
+    """Turn percentiles, 0 to 100, into standard deviations from the median."""
+    largest = table.covariates.largest_score.value
+    return np.asarray(np.clip(special.ndtri(percentile / 100), -largest, largest))
 
 
 def grow(age_years: FloatArray, covariates: Covariates, rng: np.random.Generator, table: GrowthTable) -> Sample:
@@ -171,13 +163,13 @@ def grow(age_years: FloatArray, covariates: Covariates, rng: np.random.Generator
     """
     tempo = rng.normal(0.0, table.tempo_sd_years.value, len(age_years))
     maturity = age_years - tempo + covariates.advance_years(table)
-    years_left = _years_left(maturity, rng, table)
+    years_left = _years_left(maturity, covariates.female, rng, table)
     latents: Latents = {}
     for plate in PLATES:
         drawn = _plate(plate, years_left[plate], rng, table) | _pattern(plate, len(age_years), rng, table)
         latents |= {f"{plate}.{name}": values for name, values in drawn.items()}
     for name, sign in body_signs(maturity, covariates, table).items():
-        latents[name] = from_scale(name, rng.normal(sign.mean, sign.sd))
+        latents[name] = from_scale(name, rng.normal(sign.mean, sign.sd), table)
     return Sample(age_years, covariates, years_left, latents)
 
 
@@ -217,40 +209,37 @@ def body_signs(maturity: FloatArray, covariates: Covariates, table: GrowthTable)
         Mean and SD of each sign, on the scale that ``to_scale`` names.
     """
     body = {name: parameter.value for name, parameter in vars(table.body).items()}
-    cartilage = np.clip(maturity, _CARTILAGE_STARTS_YEARS - 2, _CARTILAGE_STOPS_YEARS) - _CARTILAGE_STARTS_YEARS
     return {
         "bone_half_width_mm": Sign(_width_log(maturity, covariates, body), body["half_width_log_sd"]),
-        "epiphyseal_cartilage_mm": Sign(
-            np.log(body["cartilage_at_8_mm"]) - body["cartilage_log_per_year"] * cartilage, body["cartilage_log_sd"]
-        ),
+        "epiphyseal_cartilage_mm": Sign(_cartilage_log(maturity, body), body["cartilage_log_sd"]),
         "epiphyseal_roundness": _falling(np.minimum(maturity, body["roundness_stops_years"]), body, "roundness"),
         "red_marrow": _falling(maturity, body, "marrow"),
         "red_islands": _falling(maturity, body, "islands"),
         "trabecular_density": Sign(
-            body["trabecular_log_per_year"] * (maturity - _CARTILAGE_STOPS_YEARS), body["trabecular_log_sd"]
+            body["trabecular_log_per_year"] * (maturity - body["trabecular_one_years"]), body["trabecular_log_sd"]
         ),
     }
 
 
-def to_scale(name: str, values: FloatArray) -> FloatArray:
+def to_scale(name: str, values: FloatArray, table: GrowthTable) -> FloatArray:
     """Bring a sign of the body to the scale that it is normal on: logit for shares, log for the rest."""
-    if name in _SHARES:
-        return np.asarray(special.logit(values / _SHARES[name]))
-    return np.asarray(np.log(values))
+    most = _most(name, table)
+    return np.asarray(np.log(values) if most is None else special.logit(values / most))
 
 
-def from_scale(name: str, scaled: FloatArray) -> FloatArray:
+def from_scale(name: str, scaled: FloatArray, table: GrowthTable) -> FloatArray:
     """Undo ``to_scale``."""
-    if name in _SHARES:
-        return np.asarray(special.expit(scaled) * _SHARES[name])
-    return np.asarray(np.exp(scaled))
+    most = _most(name, table)
+    return np.asarray(np.exp(scaled) if most is None else special.expit(scaled) * most)
 
 
-_SHARES = {"epiphyseal_roundness": 1.0, "red_marrow": RED_MARROW_MOST, "red_islands": 1.0}
+def _most(name: str, table: GrowthTable) -> float | None:
+    """Give the largest value of a share; None for other signs."""
+    return {"epiphyseal_roundness": 1.0, "red_marrow": table.body.marrow_most.value, "red_islands": 1.0}.get(name)
 
 
 def median_closure_years(plate: str, table: GrowthTable) -> float:
-    """Give the maturity at which a plate closes when nothing of its own moves it."""
+    """Give the maturity at which a male's plate closes when nothing of its own moves it."""
     after = {
         "femur": 0.0,
         "fibula": table.fibula_after_femur_years.value,
@@ -260,13 +249,21 @@ def median_closure_years(plate: str, table: GrowthTable) -> float:
     return table.femur_closure_male_years.value + after[plate]
 
 
-def _years_left(maturity: FloatArray, rng: np.random.Generator, table: GrowthTable) -> dict[str, FloatArray]:
+def tibia_earlier_years(female: NDArray[np.bool_], table: GrowthTable) -> FloatArray:
+    """Give by how much earlier than in males the tibia closes, beyond what females are ahead everywhere."""
+    return np.asarray(table.female_tibia_earlier_years.value * female)
+
+
+def _years_left(
+    maturity: FloatArray, female: NDArray[np.bool_], rng: np.random.Generator, table: GrowthTable
+) -> dict[str, FloatArray]:
     """Draw the years to each plate's closure; arrays of shape (n,)."""
     count, own_sd = len(maturity), table.own_sd_years.value
     left: dict[str, FloatArray] = {
         plate: median_closure_years(plate, table) - maturity + rng.normal(0.0, own_sd, count)
         for plate in ("femur", "tibia", "fibula")
     }
+    left["tibia"] = left["tibia"] - tibia_earlier_years(female, table)
     before, after = table.tibia_spread_before_years.value, table.tibia_spread_after_years.value
     if before + after > 0:
         left["tibia"] = left["tibia"] + rng.triangular(-before, 0.0, after, count)
@@ -302,9 +299,16 @@ def _pattern(plate: str, count: int, rng: np.random.Generator, table: GrowthTabl
 def _width_log(maturity: FloatArray, covariates: Covariates, body: Mapping[str, float]) -> FloatArray:
     """Give the mean log of the femur's half width in mm."""
     adult = np.where(covariates.female, body["half_width_female_mm"], body["half_width_male_mm"])
-    missing = np.clip(body["half_width_stops_years"] - maturity, 0.0, _WIDENING_YEARS)
+    missing = np.clip(body["half_width_stops_years"] - maturity, 0.0, body["half_width_growing_years"])
     grown = np.log1p(-body["half_width_growth_per_year"] * missing)
     return np.asarray(np.log(adult) + body["half_width_per_height_sd"] * covariates.height_score + grown)
+
+
+def _cartilage_log(maturity: FloatArray, body: Mapping[str, float]) -> FloatArray:
+    """Give the mean log of the epiphyseal cartilage in mm."""
+    starts, stops = body["cartilage_starts_years"], body["cartilage_stops_years"]
+    thinned = body["cartilage_log_per_year"] * (np.clip(maturity, starts, stops) - starts)
+    return np.asarray(np.log(body["cartilage_in_childhood_mm"]) - thinned)
 
 
 def _falling(maturity: FloatArray, body: Mapping[str, float], name: str) -> Sign:

@@ -6,7 +6,9 @@ the site that is open, for the femoral and the tibial plate.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from importlib.resources import files
 
 import numpy as np
 from scipy import special
@@ -49,11 +51,13 @@ class MeasurementError:
     short_mean: float
 
 
-# Source: fitted to benchmarks/results/plate_measurements.csv, which ``python -m benchmarks.plate_measurements`` makes.
-ERRORS = {
-    "femur": MeasurementError(0.0356, 0.0826, 0.0190, 0.1562, -0.0739, 1.0195, 0.0395, 0.0189, 0.0139),
-    "tibia": MeasurementError(0.0464, 0.1320, 0.0155, 0.1749, -0.0946, 1.0127, 0.0508, 0.0690, 0.0064),
-}
+def _errors() -> dict[str, MeasurementError]:
+    """Read what ``python -m benchmarks.plate_measurements`` fitted to its ``results/plate_measurements.csv``."""
+    text = files("kneeage.phantom.growth").joinpath("measured_errors.json").read_text(encoding="utf-8")
+    return {plate: MeasurementError(**figures) for plate, figures in json.loads(text).items()}
+
+
+ERRORS = _errors()
 
 
 def fit_error(

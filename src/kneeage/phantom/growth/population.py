@@ -32,8 +32,9 @@ ATTAINMENT_TOLERANCE_YEARS = 0.5
 # Age range that ages of attainment are sought in.
 _GROWING_YEARS = (8.0, 26.0)
 _ATTAINMENT_SUBJECTS = 40_000
-# Correlation of the z-scores of height and weight within one age and sex (``assumed``).
-HEIGHT_WEIGHT_CORRELATION = 0.5
+# Height and weight that are written to the tenth may lie so much further out than they were drawn. Source: half a tenth
+# of a kg, in the lower tail of the youngest girls.
+_ROUNDING_SCORE = 0.03
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,34 @@ class Comparison:
         return self.outside_by == 0.0
 
 
-def draw_covariates(female: NDArray[np.bool_], rng: np.random.Generator) -> Covariates:
-    """Draw height and weight of subjects; tall subjects are heavier.
+def draw_covariates(female: NDArray[np.bool_], rng: np.random.Generator, table: GrowthTable) -> Covariates:
+    """Draw height and weight of subjects; tall subjects are heavier, and who lies too far out is drawn again.
 
     Args:
         female: Shape (n,).
         rng: Source of the variation.
+        table: Constants of the growth law.
     """
-    height, rest = rng.normal(size=(2, len(female)))
-    weight = HEIGHT_WEIGHT_CORRELATION * height + np.sqrt(1 - HEIGHT_WEIGHT_CORRELATION**2) * rest
-    return Covariates(female, height, weight)
+    correlation, largest = table.covariates.height_weight_correlation.value, table.covariates.largest_score.value
+    scores = np.full((2, len(female)), np.inf)
+    while (beyond := np.abs(scores).max(axis=0) > largest).any():
+        height, own = rng.normal(size=(2, np.count_nonzero(beyond)))
+        scores[:, beyond] = height, correlation * height + np.sqrt(1 - correlation**2) * own
+    return Covariates(female, *scores)
+
+
+def covariate_density(covariates: Covariates, table: GrowthTable) -> FloatArray:
+    """Give the density that ``draw_covariates`` draws height and weight for age from, up to a factor.
+
+    Args:
+        covariates: Of any shape.
+        table: Constants of the growth law.
+    """
+    correlation, largest = table.covariates.height_weight_correlation.value, table.covariates.largest_score.value
+    height, weight = covariates.height_score, covariates.weight_score
+    own = (weight - correlation * height) / np.sqrt(1 - correlation**2)
+    within = np.maximum(np.abs(height), np.abs(weight)) <= largest + _ROUNDING_SCORE
+    return np.asarray(np.where(within, np.exp(-0.5 * (height**2 + own**2)), 0.0))
 
 
 def simulate(
@@ -85,7 +104,7 @@ def simulate(
         rng: Source of the variation.
         table: Constants of the growth law.
     """
-    covariates = draw_covariates(np.full(subjects, sex is Sex.FEMALE), rng)
+    covariates = draw_covariates(np.full(subjects, sex is Sex.FEMALE), rng, table)
     return grow(rng.uniform(*ages_years, subjects), covariates, rng, table)
 
 
