@@ -114,6 +114,34 @@ def test_notch_is_open_to_the_back_and_widens_with_its_factor() -> None:
     assert width[0] < width[1] < width[2]
 
 
+def tops(shape: BoneShape, depth: float) -> Field:
+    """Height of the femur's top at a depth behind the shaft, one value per column that holds bone."""
+    x, z = np.meshgrid(np.arange(-34, 34, 0.5, dtype=np.float32), np.arange(10, 80, 0.25, dtype=np.float32))
+    inside = at((x, np.full_like(x, depth), z), shape).femur < 0
+    heights = np.where(inside, z, -np.inf).max(axis=0)
+    return np.asarray(heights[np.isfinite(heights)])
+
+
+def test_low_ridges_leave_no_peaks_above_the_condyles() -> None:
+    measured, flat = (tops(replace(MEASURED, ridges=ridges), -18).max() for ridges in (9.0, 0.0))
+    assert measured > flat + 4
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_tops_of_the_posterior_condyles_are_rounded_or_flat(seed: int) -> None:
+    heights = tops(drawn(seed), -26)
+    highest = heights.max()
+    assert 32 < highest < 50
+    assert np.mean(heights > highest - 6) > 0.4
+
+
+def test_rounder_plateau_loses_its_corners() -> None:
+    x = np.arange(-45, 50, 0.25, dtype=np.float32)
+    line = (x, np.full_like(x, -20), np.full_like(x, -6))
+    width = [np.sum(at(line, replace(MEASURED, plateau_edge=edge)).tibia < 0) / 4 for edge in (3.0, 7.0)]
+    assert width[0] - 6 < width[1] < width[0]
+
+
 def test_joint_gap_moves_the_tibia() -> None:
     z = np.arange(-20, 0, 0.1, dtype=np.float32)
     line = (np.full_like(z, -18), np.full_like(z, -17), z)

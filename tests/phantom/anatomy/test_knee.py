@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from kneeage.core.anatomy import Label, Sex
 from kneeage.phantom.anatomy.findings import Finding, FindingKind
+from kneeage.phantom.anatomy.joint import ARTICULAR_MM
 from kneeage.phantom.anatomy.knee import Anatomy, Knee
-from kneeage.phantom.anatomy.slab import Slab
-from kneeage.phantom.anatomy.tissue import Tissue
+from kneeage.phantom.anatomy.slab import Slab, plane_weights
+from kneeage.phantom.anatomy.tissue import MARROW, Tissue
 from kneeage.phantom.growth.latents import KneeLatents
 from kneeage.phantom.growth.law import draw_latents
 from tests.phantom.knees import PIXEL_MM, coronal_grid, knee_with, plate, sagittal_grid
@@ -74,6 +75,41 @@ def test_a_plate_is_as_thick_in_a_small_bone_as_in_a_large_one(bone_half_width_m
     assert np.median(vertical_mm[vertical_mm > 0]) == pytest.approx(4.0, abs=0.4)
 
 
+@pytest.mark.parametrize("stretch", [0.88, 1.12])
+def test_a_stretched_knee_keeps_the_thickness_of_its_plates_and_of_its_cartilage(stretch: float) -> None:
+    rng = np.random.default_rng(0)
+    latents = replace(
+        draw_latents(14.0, Sex.MALE, rng), femur=plate(4.0, undulation_mm=0.0), epiphyseal_cartilage_mm=ARTICULAR_MM
+    )
+    knee = Knee(replace(Anatomy.draw(rng), findings=(), stretch=(1.0, 1.0, stretch)), latents)
+    label = knee.labels(replace(coronal_grid(), pixel_mm=0.2, shape=(600, 600)))
+    vertical_mm = (label == Label.DISTAL_FEMUR_PHYSIS).sum(axis=0) * 0.2
+    assert np.median(vertical_mm[vertical_mm > 0]) == pytest.approx(4.0, abs=0.3)
+    assert not (slab(knee).tissue == Tissue.EPIPHYSEAL_CARTILAGE).any()
+
+
+def test_cartilage_of_a_small_bone_is_as_thick_as_its_latent() -> None:
+    rng = np.random.default_rng(0)
+    small = replace(draw_latents(17.0, Sex.MALE, rng), bone_half_width_mm=28.0, epiphyseal_cartilage_mm=ARTICULAR_MM)
+    painted = slab(Knee(replace(Anatomy.draw(rng), findings=()), small), -16.0)
+    assert (painted.tissue == Tissue.CARTILAGE).any()
+    assert not (painted.tissue == Tissue.EPIPHYSEAL_CARTILAGE).any()
+
+
+@pytest.mark.parametrize(("height_mm", "thinnest_mm", "thickest_mm"), [(22.0, 0.0, 0.9), (56.0, 1.7, 3.8)])
+def test_cortex_is_thin_at_the_joint_and_thick_along_the_shaft(
+    height_mm: float, thinnest_mm: float, thickest_mm: float
+) -> None:
+    pixel_mm, found = 0.25, []
+    for seed in range(6):
+        grid = replace(coronal_grid(), centre=np.array([0.0, -4.0, height_mm]), pixel_mm=pixel_mm)
+        tissue = knee_with(plate(), seed).slab(replace(grid, shape=(9, 400)), np.random.default_rng(0)).middle[4]
+        marrow = np.flatnonzero(np.isin(tissue, MARROW))
+        outside = tissue[: marrow[0]][::-1], tissue[marrow[-1] + 1 :]
+        found += [float((side != Tissue.CORTEX).argmax()) * pixel_mm for side in outside]
+    assert thinnest_mm <= np.median(found) <= thickest_mm
+
+
 def test_closed_plate_leaves_a_scar_and_no_open_plate() -> None:
     painted = slab(knee_with(plate(1.0, 1.0, 0.6)))
     assert not (painted.label == Label.DISTAL_FEMUR_PHYSIS).any()
@@ -113,10 +149,44 @@ def test_tuberosity_has_a_plate_of_its_own_in_front() -> None:
     assert max(counts) > 0
 
 
-def test_labels_alone_are_those_of_the_painted_slice() -> None:
+@pytest.mark.parametrize("depth_mm", [-40.0, -4.0, 24.0])
+def test_labels_alone_are_those_of_the_painted_slice(depth_mm: float) -> None:
     knee = knee_with(plate(1.2, 0.4))
-    same = labels(knee, -4.0) == slab(knee, -4.0).label
-    assert same.mean() > 0.999
+    np.testing.assert_array_equal(labels(knee, depth_mm), slab(knee, depth_mm).label)
+
+
+def test_a_sliver_of_bone_has_no_label() -> None:
+    knee, rng = knee_with(plate()), np.random.default_rng(0)
+    for lateral_mm in np.arange(-46.0, 47.0, 1.0):
+        painted = knee.slab(sagittal_grid(lateral_mm), rng)
+        femur = np.isin(painted.label, (*FEMUR, Label.DISTAL_FEMUR_PHYSIS))
+        whole = femur & np.isin(painted.tissue, [Tissue.CORTEX, *MARROW]).all(axis=0)
+        assert whole.sum() >= 0.2 * femur.sum()
+
+
+def test_plates_are_weighed_by_the_profile_of_the_slice_as_tissue_is() -> None:
+    """One plane of five alone holds the plate of a slice that lies in the plate: its faces count less."""
+    knee, grid = knee_with(plate(1.0, undulation_mm=0.0), tibia=plate(1.0)), coronal_grid(-8.0)
+    level = replace(grid, centre=np.array([14.0, -8.0, 34.0]), rows_to=grid.normal, normal=-grid.rows_to)
+    thick = knee.slab(replace(level, thickness_mm=20.0), np.random.default_rng(0))
+    single = [
+        knee.slab(replace(level, centre=level.centre + share * 20.0 * level.normal), np.random.default_rng(0), 1)
+        for share in (-0.4, -0.2, 0.0, 0.2, 0.4)
+    ]
+    expected = sum(w * plane.border for w, plane in zip(plane_weights(5), single, strict=True))
+    assert np.abs(thick.border - expected).mean() < 0.1 * expected.mean()
+
+
+def test_plates_do_not_shine_through_what_hides_them() -> None:
+    rng = np.random.default_rng(0)
+    latents = replace(draw_latents(12.0, Sex.MALE, rng), femur=plate(3.0))
+    anatomy = Anatomy.draw(rng)
+    for kind in (FindingKind.METAL_VOID, FindingKind.CYST, FindingKind.BONE_ISLAND):
+        finding = Finding(kind, "femur", (10.0, -8.0, 33.0), 8.0)
+        painted = slab(Knee(replace(anatomy, findings=(finding,)), latents))
+        hidden = np.isin(painted.tissue, [Tissue.METAL, Tissue.CYST, Tissue.BONE_ISLAND]).all(axis=0)
+        assert hidden.any()
+        assert (painted.cartilage + painted.border)[hidden].max() == 0
 
 
 def test_a_knee_is_painted_alike_each_time() -> None:
@@ -139,10 +209,11 @@ def test_a_finding_is_painted_inside_its_bone() -> None:
     rng = np.random.default_rng(0)
     island = Finding(FindingKind.BONE_ISLAND, "tibia", (15.0, -15.0, -30.0), 4.0)
     latents = replace(draw_latents(14.0, Sex.MALE, rng), tibia=plate())
-    painted = slab(Knee(replace(Anatomy.draw(rng), findings=(island,)), latents), -15.0)
-    here = painted.middle == Tissue.BONE_ISLAND
-    assert here.any()
-    assert np.isin(painted.label[here], [*TIBIA, Label.PROXIMAL_TIBIA_PHYSIS]).all()
+    knee = Knee(replace(Anatomy.draw(rng), findings=(island,)), latents)
+    painted = [slab(knee, depth_mm) for depth_mm in np.arange(-30.0, 0.0, 3.0)]
+    found = np.concatenate([plane.label[plane.middle == Tissue.BONE_ISLAND] for plane in painted])
+    assert found.size
+    assert np.isin(found, [*TIBIA, Label.PROXIMAL_TIBIA_PHYSIS]).all()
 
 
 def test_a_bar_closes_an_open_plate_about_it() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kneeage.phantom.anatomy.lattice import Lattice
+from kneeage.phantom.anatomy.lattice import Lattice, cubic_weights
 from kneeage.phantom.anatomy.slab import SliceGrid, oblique_axes
 
 GRID = SliceGrid(np.array([3.0, -8.0, 5.0]), *oblique_axes(0.2, -0.1, 0.1), (90, 70), 0.5, 4.0)
@@ -30,3 +30,11 @@ def test_a_rounded_edge_of_two_centimetres_is_kept_within_a_twentieth_of_a_milli
     x, y, z = GRID.points(np.arange(90.0), np.arange(70.0), 0.0)
     true = np.sqrt((x - 3) ** 2 + (y + 8) ** 2 + (z - 5) ** 2) - 10
     assert np.abs(found - true)[np.abs(true) < 4].max() < 0.05
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.5, 0.9])
+def test_cubic_weights_reproduce_a_parabola(place: float) -> None:
+    samples = np.array([-1.0, 0.0, 1.0, 2.0])
+    weights = cubic_weights(np.abs(samples - place))
+    assert weights.sum() == pytest.approx(1.0)
+    assert (weights * samples**2).sum() == pytest.approx(place**2)

@@ -64,9 +64,22 @@ def test_patchiness_makes_the_front_ragged() -> None:
     assert radius[ragged].std() > radius[smooth].std()
 
 
-def test_mean_thickness_is_the_latent_and_thins_towards_a_bridge() -> None:
-    thickness = Closure(plate(2.0), PHASES, (X, Y)).fields(X, Y)[1]
-    assert thickness.mean() == pytest.approx(2.0, rel=0.1)
+@pytest.mark.parametrize("bridged", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("thickness_mm", [0.8, 2.0])
+def test_mean_thickness_of_the_open_part_is_the_latent(thickness_mm: float, bridged: float) -> None:
+    beyond, thickness, _ = Closure(plate(thickness_mm, bridged, unevenness=0.4), PHASES, (X, Y)).fields(X, Y)
+    assert thickness[beyond > 0].mean() == pytest.approx(thickness_mm, rel=0.01)
+
+
+def test_a_plate_thins_towards_a_bar_as_towards_a_bridge() -> None:
+    closure = Closure(plate(2.0, unevenness=0.0), PHASES, (X, Y))
+    bar = np.asarray((np.hypot(X - 10, Y) - 5) / 30, np.float32)
+    beyond, thickness, _ = closure.fields(X, Y, bar)
+    np.testing.assert_array_equal(beyond < 0, bar < 0)
+    assert thickness[(bar > 0) & (bar < 0.03)].mean() < 0.75 * thickness[bar > 0.3].mean()
+
+
+def test_a_plate_thins_towards_a_bridge() -> None:
     beyond, thickness, _ = Closure(plate(2.0, 0.5, patchiness=0.0), PHASES, (X, Y)).fields(X, Y)
     assert thickness[(beyond > 0) & (beyond < 0.03)].mean() < 0.75 * thickness[beyond > 0.3].mean()
     assert thickness.min() >= THINNEST_OPEN_MM

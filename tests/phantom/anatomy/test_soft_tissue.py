@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kneeage.phantom.anatomy.bones import BoneDistances, BoneShape, Field, Place, bone_distances
-from kneeage.phantom.anatomy.soft_tissue import SoftTissue, paint_soft_tissue, soft_fields, soft_texture
+from kneeage.phantom.anatomy.soft_tissue import SoftTissue, Tissues, paint_soft_tissue, soft_fields, soft_texture
 from kneeage.phantom.anatomy.strand_tables import STRANDS
 from kneeage.phantom.anatomy.tissue import Tissue
 
@@ -19,7 +19,7 @@ MUSCLE = (Tissue.MUSCLE, Tissue.CALF_MUSCLE)
 
 def measured(**changes: object) -> SoftTissue:
     """Soft tissue with every structure where the tables put it."""
-    unmoved = np.tile(np.float32([0, 0, 0, 1]), (len(STRANDS), 1))
+    unmoved = np.tile(np.array([0, 0, 0, 1], np.float32), (len(STRANDS), 1))
     drawn = SoftTissue.draw(np.random.default_rng(0))
     return replace(drawn, moved=unmoved, fat=8.0, girth=1.0, bulk=1.0, effusion=0.0, septa=0.0, **changes)  # type: ignore[arg-type]
 
@@ -29,6 +29,7 @@ def fields_at(place: Place, soft: SoftTissue, cartilage_mm: float = CARTILAGE_MM
     fields = soft_fields(place, place, place, bones, soft, cartilage_mm)
     return {
         **fields,
+        "x": place[0],
         "y": place[1],
         "femur": bones.femur,
         "tibia": bones.tibia,
@@ -82,6 +83,18 @@ def test_skin_encloses_every_bone(seed: int) -> None:
     assert skin[nearest < 0].max() < 0
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_head_of_the_fibula_lies_six_millimetres_below_the_skin(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = BoneShape.draw(rng)
+    soft = SoftTissue.draw(rng, shape.patella)
+    axes = np.arange(10, 60, 1.0), np.arange(-60, -12, 1.5), np.arange(-40, 5, 3.0)
+    x, y, z = (c.astype(np.float32).reshape(len(axes[0]), -1) for c in np.meshgrid(*axes, indexing="ij"))
+    bones = bone_distances((x, y, z), (x, y, z), shape, 0.0)
+    skin = soft_fields((x, y, z), (x, y, z), (x, y, z), bones, soft, CARTILAGE_MM)["skin"]
+    assert skin[bones.fibula < 0].max() < -6
+
+
 def test_front_slices_show_a_small_island_and_back_slices_a_wide_leg() -> None:
     soft = measured()
     shares = [np.mean(fields_at(coronal(depth, 2.0), soft)["skin"] < 0) for depth in (38.0, 20.0, -10.0)]
@@ -94,6 +107,73 @@ def test_muscle_and_fat_fill_the_back_where_there_is_no_bone() -> None:
     inside = tissue != Tissue.AIR
     assert np.isin(tissue[inside], MUSCLE).mean() > 0.4
     assert np.isin(tissue[inside], FAT).mean() > 0.15
+
+
+@pytest.mark.parametrize("depth", [-44.0, -50.0])
+def test_muscle_fills_most_of_the_popliteal_fossa(depth: float) -> None:
+    soft = measured()
+    place = coronal(depth, 1.0)
+    fields = fields_at(place, soft)
+    tissue = paint_soft_tissue(fields, soft, CARTILAGE_MM)
+    bone = np.minimum(np.minimum(fields["femur"], fields["tibia"]), fields["fibula"])
+    deep = (fields["fascia"] < -2) & (np.abs(place[2]) < 60) & (bone > 0)
+    assert np.isin(tissue[deep], MUSCLE).mean() > 0.6
+
+
+def test_heads_of_the_gastrocnemius_part_above_the_joint_for_the_vessels() -> None:
+    soft = measured(sheath=2.0)
+    row = np.arange(-30, 45, 0.25, dtype=np.float32)[None]
+    place = (row, np.full_like(row, -46), np.full_like(row, 30))
+    muscle = np.isin(paint_soft_tissue(fields_at(place, soft), soft, CARTILAGE_MM)[0], MUSCLE)
+    medial, between, lateral = (muscle[np.abs(row[0] - x) < 1.5] for x in (-7, 9, 24))
+    assert medial.all()
+    assert lateral.all()
+    assert not between.any()
+
+
+def cap(**changes: object) -> tuple[Tissues, Place]:
+    """Tissue above the tops of the posterior condyles, and where."""
+    soft = measured(origin=8.0, **changes)
+    place = coronal(-26.0, 0.25)
+    fields = fields_at(place, soft)
+    tissue = paint_soft_tissue(fields, soft, CARTILAGE_MM)
+    tissue[fields["femur"] < 0] = Tissue.CORTEX
+    above = (place[2] > 34) & (place[2] < 52)
+    return np.where(above, tissue, Tissue.AIR).astype(np.uint8), place
+
+
+def test_dark_cap_of_each_condyle_has_a_thickness_of_its_own() -> None:
+    tissue, (x, _, _) = cap(tendinous=(3.5, 0.5))
+    dark = tissue == Tissue.TENDON
+    assert dark[x < -8].sum() > 3 * dark[x > 8].sum() > 0
+
+
+def test_no_fat_parts_the_heads_of_the_gastrocnemius_from_the_condyles() -> None:
+    soft = measured(origin=1.5, capsule=0.6)
+    place = coronal(-26.0, 0.25)
+    fields = fields_at(place, soft)
+    tissue = paint_soft_tissue(fields, soft, CARTILAGE_MM)
+    between = (fields["femur"] > 0.6) & (fields["femur"] < 1.2) & (place[2] > 34) & (np.abs(place[0] + 14) < 4)
+    assert between.sum() > 20
+    assert np.isin(tissue[between], FAT).mean() < 0.1
+
+
+@pytest.mark.parametrize("lateral_mm", [-8.0, 8.0, 20.0, 26.0])
+def test_nothing_parts_the_patella_from_the_knee(lateral_mm: float) -> None:
+    y, z = np.meshgrid(np.arange(-40, 70, 0.5, dtype=np.float32), np.arange(14, 50, 2.0, dtype=np.float32))
+    skin = fields_at((np.full_like(y, lateral_mm), y, z), measured())["skin"] < 0
+    assert (np.abs(np.diff(skin.astype(int), axis=1)).sum(axis=1) <= 1).all()
+    edge = skin.sum(axis=1) * 0.5
+    assert np.abs(np.diff(edge)).max() < 4
+
+
+def test_thicker_articular_cartilage_is_not_taken_for_unossified() -> None:
+    soft, place = measured(), coronal(-12.0)
+    bones = bone_distances(place, place, BoneShape(), 0.0)
+    fields = {**fields_at(place, soft, 3.0), **soft_fields(place, place, place, bones, soft, 3.0, 3.0)}
+    tissue = paint_soft_tissue(fields, soft, 3.0, 3.0)
+    assert np.any(tissue == Tissue.CARTILAGE)
+    assert not np.any(tissue == Tissue.EPIPHYSEAL_CARTILAGE)
 
 
 def test_subcutaneous_fat_thickens_the_leg() -> None:
@@ -128,6 +208,33 @@ def test_cartilage_is_two_lines_with_menisci_at_the_outer_rims() -> None:
         assert height(Tissue.MENISCUS, middle) < 2.0
         assert 2.0 < height(Tissue.MENISCUS, rim) < 7.0
     assert height(Tissue.CARTILAGE, 0.0) == 0
+
+
+CARTILAGES = (Tissue.CARTILAGE, Tissue.EPIPHYSEAL_CARTILAGE)
+
+
+@pytest.mark.parametrize("cartilage_mm", [3.7, 2.7, CARTILAGE_MM])
+def test_no_cartilage_wraps_the_shaft_of_the_tibia(cartilage_mm: float) -> None:
+    soft = measured()
+    axes = np.arange(-45, 50, 1.0), np.arange(-55, 25, 1.0), np.array([-20.0, -30.0, -40.0, -50.0])
+    x, y, z = (c.astype(np.float32) for c in np.meshgrid(*axes))
+    x, y, z = (c.reshape(len(x), -1) for c in (x, y, z))
+    fields = fields_at((x, y, z), soft, cartilage_mm)
+    tissue = paint_soft_tissue(fields, soft, cartilage_mm)
+    beside = (np.minimum(fields["femur"], fields["tibia"]) > 0) & (fields["patella"] > 0)
+    assert not np.isin(tissue[beside], CARTILAGES).any()
+
+
+@pytest.mark.parametrize("cartilage_mm", [3.7, 2.7, CARTILAGE_MM])
+def test_cartilage_of_the_patella_lies_on_its_back_alone_and_is_thin(cartilage_mm: float) -> None:
+    soft = measured()
+    axes = np.arange(-14, 36, 1.0), np.arange(8, 48, 1.0), np.arange(6, 58, 1.0)
+    x, y, z = (c.astype(np.float32).reshape(50, -1) for c in np.meshgrid(*axes, indexing="ij"))
+    fields = fields_at((x, y, z), soft, cartilage_mm)
+    own = (fields["lower_cartilage"] < 0) & (fields["patella"] > 0)
+    assert own.sum() > 500
+    assert fields["patella"][own].max() <= 5
+    assert (fields["femur"] + fields["patella"])[own].max() < 10.5
 
 
 @pytest.mark.parametrize("point", [(0, -15, 15), (2, -10, 12), (0, -50, 5), (-20, -50, 0)])

@@ -33,6 +33,11 @@ class BoneShape:
         medial_height: How much further down the medial condyle reaches; likewise ``lateral_height``.
         lateral_height: The same of the lateral condyle.
         condyle_depth: How much further back the condyles reach.
+        lip: How much further the condyles' lower edges stand out to the sides.
+        condyle_top: How much higher their tops reach behind the shaft.
+        condyle_fall: Slope of these tops to the back; ``condyle_lean`` to medial.
+        condyle_lean: Slope of these tops to medial.
+        ridges: How far the ridges above them stand out behind the popliteal surface.
         epiphysis_height: Factor on the height of the condyles and the flare above them.
         notch_width: Factor on the width of the intercondylar notch.
         notch_roof: How much higher its roof lies.
@@ -41,6 +46,7 @@ class BoneShape:
         shaft: How much thicker both shafts are, in radius.
         bow: How much further to the front the femoral shaft bows at 120 mm.
         slope: Posterior slope of the tibial plateau.
+        plateau_edge: Radius of its rounded edge.
         tuberosity: How much further the tibial tuberosity stands out.
         varus: Lean of the tibial shaft to medial below the flare.
         turn: Turn of the tibia about its axis, tuberosity to lateral.
@@ -56,6 +62,11 @@ class BoneShape:
     medial_height: float = 0.0
     lateral_height: float = 0.0
     condyle_depth: float = 0.0
+    lip: float = 0.0
+    condyle_top: float = 2.0
+    condyle_fall: float = 0.4
+    condyle_lean: float = 0.0
+    ridges: float = 9.0
     epiphysis_height: float = 1.0
     notch_width: float = 1.0
     notch_roof: float = 0.0
@@ -64,6 +75,7 @@ class BoneShape:
     shaft: float = 0.0
     bow: float = 0.0
     slope: float = tables.MEASURED_SLOPE
+    plateau_edge: float = 3.5
     tuberosity: float = 0.0
     varus: float = 0.0
     turn: float = 0.0
@@ -78,14 +90,21 @@ class BoneShape:
 
         Source: ranges ``assumed``, set wide about the measured knee; plateau slope and height of the patella span
         what is usual in adults. The measured patella lies far lateral and tilted, so most are drawn more central.
+        Its popliteal surface is hollow between high ridges, the lower edges of its condyles are sharp;
+        most are drawn flatter and rounder.
         """
         return BoneShape(
-            joint_gap=rng.uniform(6.0, 9.0),
+            joint_gap=rng.uniform(5.0, 8.0),
             medial_width=rng.normal(0.0, 1.2),
             lateral_width=rng.normal(0.0, 1.2),
             medial_height=rng.normal(0.0, 0.7),
             lateral_height=rng.normal(0.6, 0.8),
             condyle_depth=rng.normal(0.0, 1.5),
+            lip=rng.uniform(-3.0, 0.0),
+            condyle_top=rng.uniform(-0.5, 5.0),
+            condyle_fall=rng.uniform(0.25, 0.8),
+            condyle_lean=rng.normal(0.0, 0.08),
+            ridges=rng.uniform(0.0, 4.5),
             epiphysis_height=rng.normal(1.0, 0.05),
             notch_width=rng.uniform(0.75, 1.35),
             notch_roof=rng.normal(0.0, 2.0),
@@ -94,12 +113,13 @@ class BoneShape:
             shaft=rng.normal(0.0, 0.9),
             bow=rng.normal(0.0, 3.0),
             slope=radians(rng.uniform(0.0, 12.0)),
+            plateau_edge=rng.uniform(3.0, 7.0),
             tuberosity=rng.normal(1.5, 1.8),
             varus=radians(rng.normal(0.0, 2.0)),
             turn=radians(rng.normal(-6.0, 5.0)),
             fibula=(rng.normal(0.0, 1.8), rng.normal(0.5, 2.0), rng.uniform(-5.0, 5.0)),
-            patella_size=rng.uniform(0.85, 1.25),
-            patella=(rng.normal(-2.5, 2.0), rng.normal(1.2, 0.7), rng.uniform(-8.0, 8.0)),
+            patella_size=rng.uniform(0.85, 1.12),
+            patella=(rng.normal(-7.0, 2.0), rng.normal(1.2, 0.7), rng.uniform(-8.0, 8.0)),
             patella_tilt=radians(rng.normal(-8.0, 6.0)),
         )
 
@@ -161,6 +181,8 @@ def _femur(shape: BoneShape, roundness: float) -> Profile:
     condyles, flare, shaft = _over(height, -20, 36), _over(height, 36, 58), _ramp(height, 45, 75)
     _bulge(rows, 0.0, (shape.lateral_width + 0.5 * roundness) * condyles + shape.flare * flare)
     _bulge(rows, np.pi, (shape.medial_width + 0.5 * roundness) * condyles + shape.flare * flare)
+    for side in (0.0, np.pi):
+        _bulge(rows, side, shape.lip * _over(height, -20, 5))
     _bulge(rows, -np.pi / 2, (shape.condyle_depth - 1.5 * roundness) * condyles)
     rows[:, 5:] *= 1 - 0.35 * roundness * condyles[:, None]
     rows[:, 2] += shape.shaft * shaft

@@ -93,6 +93,8 @@ UNDERSIDE: Rows = np.array(
     ],
     dtype=np.float32,
 )
+# Height of the condyles' tops 24 mm behind the origin.
+CONDYLE_TOP = 40.0
 # x of both ridges and of the groove, and the groove's width.
 MEDIAL_X, LATERAL_X = -18.0, 20.0
 GROOVE_X, GROOVE_WIDTH = 2.0, 11.0

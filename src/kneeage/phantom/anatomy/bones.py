@@ -53,20 +53,21 @@ def bone_distances(thigh: Place, shin: Place, shape: BoneShape, roundness: float
     """
     profiles = shaped_profiles(shape, float(roundness))
     leg = _on_tibia(shin, shape, roundness)
-    femur = _femur(*thigh, profiles, roundness)
-    tibia = _clear_of(_tibia(*leg, profiles.tibia, shape.slope, roundness), femur, _TIBIA_CLEAR)
+    femur = _femur(*thigh, profiles, shape, roundness)
+    tibia = _clear_of(_tibia(*leg, profiles.tibia, shape, roundness), femur, _TIBIA_CLEAR)
     fibula = _clear_of(_fibula(*_moved(leg, shape.fibula), profiles.fibula, roundness), tibia, _FIBULA_CLEAR)
     clear = shape.joint_gap * _PATELLA_CLEAR_SHARE + 1.5 * roundness
     patella = _clear_of(_patella(thigh, shape, roundness), femur, clear)
     return BoneDistances(femur, tibia, fibula, patella)
 
 
-def _femur(x: Field, y: Field, z: Field, profiles: Profiles, roundness: float) -> Field:
-    """Distance to the femur: sections, cut by the condyles' underside and by the notch."""
+def _femur(x: Field, y: Field, z: Field, profiles: Profiles, shape: BoneShape, roundness: float) -> Field:
+    """Distance to the femur: sections, cut by the condyles' underside, by their tops and by the notch."""
     (wall, half_width, middle, groove), notch_slopes = profiles.notch.at(z)
     dip = np.exp(-(((x - tables.GROOVE_X) / tables.GROOVE_WIDTH) ** 2))
     body = _stack(x, y, z, profiles.femur, 5) + groove * dip * np.clip((y + 5) / 10, 0, 1)
     solid = _common(body, _below_condyles(x, y, z, dip, profiles.underside), 4.5 + 2 * roundness)
+    solid = _common(solid, _above_condyles(x, y, z, wall, shape), 4)
     behind = (y - wall) / np.sqrt(1 + notch_slopes[0] ** 2)
     beside = np.abs(x - middle) - half_width - np.clip(-0.1 * (y + 15), -2, 2)
     return _common(solid, -_common(behind, beside, 7), 3 + 2 * roundness)
@@ -84,6 +85,13 @@ def _below_condyles(x: Field, y: Field, z: Field, dip: Field, underside: Profile
     return np.asarray((height - z) / np.sqrt(1 + along_x**2 + along_y**2))
 
 
+def _above_condyles(x: Field, y: Field, z: Field, wall: Field, shape: BoneShape) -> Field:
+    """Distance above the tops of the posterior condyles, behind the ridges beside the popliteal surface."""
+    falling = shape.condyle_fall
+    above = z - tables.CONDYLE_TOP - shape.condyle_top - falling * (y + 24) - shape.condyle_lean * x
+    return np.asarray(np.minimum(wall - shape.ridges - y, above / hypot(1, falling, shape.condyle_lean)))
+
+
 def _on_tibia(shin: Place, shape: BoneShape, roundness: float) -> Place:
     """Turn about the tibia's axis and shift by the joint's gap."""
     x, y, z = shin
@@ -93,17 +101,17 @@ def _on_tibia(shin: Place, shape: BoneShape, roundness: float) -> Place:
     return u * cos - w * sin + tables.TIBIA_AXIS[0], w * cos + u * sin + tables.TIBIA_AXIS[1], z + gap
 
 
-def _tibia(x: Field, y: Field, z: Field, profile: Profile, slope: float, roundness: float) -> Field:
+def _tibia(x: Field, y: Field, z: Field, profile: Profile, shape: BoneShape, roundness: float) -> Field:
     """Distance to the tibia: sections, cut by the plateau."""
     level, along_x, along_y = tables.PLATEAU
-    along_y += tan(slope) - tan(tables.MEASURED_SLOPE)
+    along_y += tan(shape.slope) - tan(tables.MEASURED_SLOPE)
     height = level + along_x * x + along_y * (y + 17)
     for rise, from_x, from_y, width_x, width_y in _plateau_hills(roundness):
         u, w = (x - from_x) / width_x, (y - from_y) / width_y
         hill = rise * np.exp(-u * u - w * w)
         height, along_x, along_y = height + hill, along_x - 2 / width_x * u * hill, along_y - 2 / width_y * w * hill
     top = (z - height) / np.sqrt(1 + along_x**2 + along_y**2)
-    return _common(_stack(x, y, z, profile, 5), top, 3.5 + 2 * roundness)
+    return _common(_stack(x, y, z, profile, 5), top, shape.plateau_edge + 2 * roundness)
 
 
 def _plateau_hills(roundness: float) -> list[tuple[float, ...]]:

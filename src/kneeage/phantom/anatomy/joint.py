@@ -13,12 +13,21 @@ from kneeage.phantom.anatomy.implicit import blend, squared
 from kneeage.phantom.anatomy.leg import Leg
 from kneeage.phantom.anatomy.soft_shape import SoftTissue
 
-# Thickness of articular cartilage; what is thicker is unossified epiphysis. Source: ``assumed`` from adult knees.
+# Thickness of articular cartilage in mm; what is thicker is unossified epiphysis. Source: ``assumed`` from adult knees.
 ARTICULAR_MM = 2.2
+# Greatest thickness of cartilage on the patella, and the sum of the distances to patella and femur beyond which it has
+# none, in reference mm (``assumed``).
+_PATELLAR_MM, _FACING_MM = 5.0, 10.0
 
 
 def joint_fields(
-    thigh: Place, shin: Place, leg: Leg, bones: BoneDistances, soft: SoftTissue, cartilage_mm: float
+    thigh: Place,
+    shin: Place,
+    leg: Leg,
+    bones: BoneDistances,
+    soft: SoftTissue,
+    cartilage_mm: float,
+    articular_mm: float,
 ) -> dict[str, Field]:
     """Fields of what lies at the joint.
 
@@ -29,14 +38,15 @@ def joint_fields(
         bones: Distances to the bones.
         soft: The individual soft tissue.
         cartilage_mm: Thickness of articular and unossified epiphyseal cartilage, in reference mm.
+        articular_mm: The most of it that is articular, in reference mm.
 
     Returns:
         Distances in reference mm.
     """
-    articular, young = min(cartilage_mm, ARTICULAR_MM), max(cartilage_mm - ARTICULAR_MM, 0.0)
+    articular, young = min(cartilage_mm, articular_mm), max(cartilage_mm - articular_mm, 0.0)
     shell = blend(bones.femur, bones.tibia, 7.0)
     anterior, posterior = leg.distance("anterior cruciate ligament"), _posterior_cruciate(leg)
-    capsule = np.minimum(shell - soft.capsule * _near_joint(leg.place[2]), _space(shin, bones))
+    capsule = np.minimum(shell - soft.capsule * _near_joint(leg.place[2]), _space(shin, bones, 10.5))
     return {
         "tendon": np.minimum(_tendons(leg, shell), posterior),
         "cruciate": anterior + _bundles(leg.place, soft),
@@ -44,20 +54,21 @@ def joint_fields(
             capsule, np.minimum(_notch(thigh, soft), np.minimum(anterior, posterior) - soft.synovium)
         ),
         "origin": _origin(thigh, bones, soft),
+        "cap": _cap(thigh, bones, soft),
         "fluid": _fluid(leg.place, shin, bones, soft),
         "meniscus": np.minimum(_menisci(shin, bones, soft, young), _contact(shin, bones, soft)),
-        "cartilage": _femoral_cartilage(thigh, bones, articular, young),
+        "cartilage": _femoral_cartilage(thigh, bones, articular, young, soft.cover),
         "lower_cartilage": np.minimum(
             _tibial_cartilage(shin, bones, articular, young), _patellar_cartilage(bones, articular, young)
         ),
     }
 
 
-def _space(shin: Place, bones: BoneDistances) -> Field:
-    """Distance to the space where femur and tibia bear on each other."""
+def _space(shin: Place, bones: BoneDistances, reach: float = 8.0) -> Field:
+    """Distance to the space where femur and tibia bear on each other, neither farther off than ``reach`` in mm."""
     x, y, _ = shin
     radius = np.sqrt(((np.abs(x) - 19) / 17) ** 2 + ((y + 20) / 20) ** 2 + 1e-3)
-    return np.asarray(np.maximum(np.maximum(bones.femur, bones.tibia) - 8, (radius - 1) * 16))
+    return np.asarray(np.maximum(np.maximum(bones.femur, bones.tibia) - reach, (radius - 1) * 16))
 
 
 def _dry(soft: SoftTissue) -> bool:
@@ -124,6 +135,15 @@ def _origin(thigh: Place, bones: BoneDistances, soft: SoftTissue) -> Field:
     )
 
 
+def _cap(thigh: Place, bones: BoneDistances, soft: SoftTissue) -> Field:
+    """Distance to the tendinous layer of this origin, which thins out and thickens along the bone."""
+    x, y, z = thigh
+    medial, lateral = soft.tendinous
+    side = 0.5 + 0.5 * np.clip(x * (1 / 12), -1, 1)
+    wave = np.sin(0.31 * x + 0.13 * y + soft.phases[3]) + np.sin(0.21 * y - 0.17 * x + 0.2 * z + soft.phases[4])
+    return np.asarray(bones.femur - (medial + (lateral - medial) * side) * (1 + 0.45 * wave))
+
+
 def _fluid(place: Place, shin: Place, bones: BoneDistances, soft: SoftTissue) -> Field:
     """Distance to the fluid: film between the bones, suprapatellar recess, effusion around the front of the femur."""
     x, y, z = place
@@ -136,13 +156,14 @@ def _fluid(place: Place, shin: Place, bones: BoneDistances, soft: SoftTissue) ->
 
 
 def _notch(thigh: Place, soft: SoftTissue) -> Field:
-    """Distance to the synovium that fills the intercondylar notch, but for a few strands of fat."""
+    """Distance to the synovium that fills the intercondylar notch, but for strands of fat, most at its ends."""
     x, y, z = thigh
     ahead = (y + 14) / 26 + np.clip(y + 14, 0, None) / 34
     ratio = np.sqrt(((x - 1) / 15) ** 2 + ahead * ahead + ((z - 13) / 25) ** 2 + 1e-3)
     wave = np.sin(0.3 * x + 0.21 * z + soft.phases[0]) + np.sin(0.25 * z - 0.19 * y + soft.phases[1])
-    sheets = np.sin(0.5 * x + 0.15 * y + 1.4 * np.sin(0.22 * z + soft.phases[2]) + 0.7 * wave)
-    fat = np.maximum(3 * (np.abs(sheets) - 0.45), 2.5 * (0.2 - wave))
+    sheets = np.sin(0.35 * x + 0.6 * y + 1.4 * np.sin(0.22 * z + soft.phases[2]) + 0.7 * wave)
+    end = np.clip(np.maximum((-16 - y) * (1 / 16), (y + 9) * (1 / 8)), 0, 1)
+    fat = 2.5 * (0.5 - wave - 0.9 * end + 0.45 * sheets)
     return np.asarray(np.maximum((ratio - 1) * 15, -fat))
 
 
@@ -186,6 +207,8 @@ def _meniscus(shin: Place, bones: BoneDistances, ring: _Ring, inner: float, youn
     side, front, back = (np.float32(radius) for radius in ring.radii)
     radius = np.sqrt((u / side) ** 2 + (v / np.where(v > 0, front, back)) ** 2 + 1e-3)
     share = np.clip((radius - inner) / (0.8 - 0.8 * inner), -0.5, 1.2)
+    # It tapers to its inner edge and its two horns, and is rounded at its rim.
+    share = share * np.clip((ring.open_at - ring.opening * u) / 7, 0, 1) * np.clip(10.6 - 10 * radius, 0, 1)
     low, high = ring.heights
     rim = low + (high - low) * np.clip(0.5 - v / 16, 0, 1) + _between(bones.femur + bones.tibia)
     off = 0.35 * min(young, 2.0) + 1.9 - 1.4 * share
@@ -211,19 +234,20 @@ def _share(depth: Field) -> Field:
     return np.asarray(np.clip(depth * 0.35, -1.5, 1))
 
 
-def _bearing(bones: BoneDistances) -> tuple[Field, Field]:
+def _bearing(bones: BoneDistances, young: float) -> tuple[Field, Field]:
     """What cartilage gains where the bones lie far apart, and the most it may have where they lie near."""
     gap = bones.femur + bones.tibia
-    return np.clip(0.5 * gap - 2.5, 0, 1.2) * np.clip(0.5 * (11 - gap), 0, 1), 0.42 * np.clip(gap, 2.5, 20)
+    near = np.clip(0.5 * (11 + 3 * young - gap), 0, 1)
+    return np.clip(0.5 * gap - 2.5, 0, 1.2 + 1.5 * young) * near, 0.42 * np.clip(gap, 2.5, 20)
 
 
-def _femoral_cartilage(thigh: Place, bones: BoneDistances, articular: float, young: float) -> Field:
+def _femoral_cartilage(thigh: Place, bones: BoneDistances, articular: float, young: float, cover: float) -> Field:
     """Distance to the cartilage of the femur: articular, and all around what has not ossified yet."""
     x, y, z = thigh
     notch = np.maximum(np.abs(x + 0.5) - 8, y - 1)
-    top = 16 + np.clip(np.abs(y + 10) - 14, 0, 20) - z
-    depth = np.minimum(np.minimum(_within(x, y, -35.5, 34.5, -39.0, 30.0), notch), top)
-    gain, most = _bearing(bones)
+    top = 16 + np.clip(y - 4, 0, 20) + cover * np.clip(-24 - y, 0, 20) - z
+    depth = np.minimum(np.minimum(_within(x, y, -35.5, 34.5, -52.0, 30.0), notch), top)
+    gain, most = _bearing(bones, young)
     full = 0.85 * articular * _share(depth) + gain * np.clip(depth * 0.35, 0, 1)
     return np.asarray(bones.femur - np.minimum(full + young * (1 - np.clip((z - 20) / 6, 0, 1.3)), most))
 
@@ -232,12 +256,13 @@ def _tibial_cartilage(shin: Place, bones: BoneDistances, articular: float, young
     """Distance to the cartilage of the tibia: of the two plateaus, and what has not ossified yet."""
     x, y, z = shin
     medial, lateral = _within(x, y, -32.0, -3.5, -38.5, 3.5), _within(x, y, 6.0, 36.0, -41.0, -4.0)
-    depth = np.maximum(medial, lateral)
-    gain, most = _bearing(bones)
+    depth = np.minimum(np.maximum(medial, lateral), 13 - bones.femur)
+    gain, most = _bearing(bones, young)
     full = 0.9 * articular * _share(depth) + gain * np.clip(depth * 0.35, 0, 1)
     return np.asarray(bones.tibia - np.minimum(full + young * (1 - np.clip((-9 - z) / 8, 0, 1.3)), most))
 
 
 def _patellar_cartilage(bones: BoneDistances, articular: float, young: float) -> Field:
-    """Distance to the cartilage of the patella, on the side of the femur."""
-    return np.asarray(bones.patella - articular * 1.3 * np.clip((14 - bones.femur) / 6, 0, 1) - young)
+    """Distance to the cartilage of the patella: where its way to the femur is short, that is, on its back alone."""
+    facing = np.clip((_FACING_MM - bones.femur - bones.patella) / 3, -0.5, 1)
+    return np.asarray(bones.patella - min(1.5 * articular + young, _PATELLAR_MM) * facing)

@@ -10,7 +10,7 @@ the pixels of several planes through the slice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from kneeage.core.anatomy import Label
 from kneeage.phantom.anatomy.bones import BoneDistances, BoneShape, Field, Place, bone_distances
+from kneeage.phantom.anatomy.deform import Bend, Waves, rippled
 from kneeage.phantom.anatomy.findings import Finding, bar_distance, draw_findings, finding_fields, paint_findings
+from kneeage.phantom.anatomy.joint import ARTICULAR_MM
 from kneeage.phantom.anatomy.lattice import Lattice
 from kneeage.phantom.anatomy.marrow import MarrowPattern, marrow_texture, red_share
 from kneeage.phantom.anatomy.plates import (
@@ -30,62 +32,27 @@ from kneeage.phantom.anatomy.plates import (
     perpendicular,
     weigh,
 )
-from kneeage.phantom.anatomy.slab import Slab, SliceGrid
+from kneeage.phantom.anatomy.slab import Slab, SliceGrid, plane_weights
 from kneeage.phantom.anatomy.soft_tissue import SoftTissue, paint_soft_tissue, soft_fields, soft_texture
-from kneeage.phantom.anatomy.tissue import Tissue
+from kneeage.phantom.anatomy.tissue import MARROW, Tissue
 from kneeage.phantom.growth.latents import KneeLatents
 
 # Half-width of the femur that the shapes are given for. Source: measured on one adult knee (gattia/pymskt, MIT).
 REFERENCE_HALF_WIDTH_MM = 37.0
-# Height of the joint's axis of bending below the origin, and its distance behind it, in reference mm (``assumed``).
-_AXIS_BELOW, _AXIS_BEHIND = 4.0, 14.0
 # A bar closes the plate around it: distance that counts as the whole radius of the plate, in reference mm
 # (``assumed``).
 _PLATE_RADIUS = 30.0
 # No plate reaches further from its mid-surface.
 _PLATE_REACH_MM = 5.0
+# The cortex of the shafts begins this far from the joint, has its full thickness so much further on, and is this share
+# of the drawn thickness nearer to the joint (``assumed``).
+_SHAFT_FROM, _SHAFT_WITHIN, _HAIR = np.float32(34.0), np.float32(18.0), 0.55
 # Points over a plate's extent by which the bridged share is counted: lateral, anterior, in reference mm.
 _EXTENT = np.meshgrid(np.arange(-40.0, 41.0, 2.0), np.arange(-46.0, 31.0, 2.0))
 
 Tissues = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Fields = Mapping[str, Field]
-
-
-@dataclass(frozen=True)
-class Waves:
-    """A smooth deformation: a sum of plane waves. Lengths in reference mm.
-
-    Args:
-        vectors: Wave vectors in 1/mm, shape (modes, 3).
-        phases: Phases in radians, shape (modes,).
-        shifts: Largest displacement by each wave, shape (modes, 3).
-    """
-
-    vectors: Field
-    phases: Field
-    shifts: Field
-
-    @staticmethod
-    def draw(rng: np.random.Generator) -> Waves:
-        """Draw five long waves and four short ones."""
-        wavelength = np.concatenate([rng.uniform(70, 160, 5), rng.uniform(18, 40, 4)])
-        amplitude = np.concatenate([rng.uniform(0.6, 2.2, 5), rng.uniform(0.1, 0.45, 4)])
-        heading = rng.normal(size=(9, 3))
-        heading /= np.linalg.norm(heading, axis=1, keepdims=True)
-        shifts = rng.normal(size=(9, 3)) * (amplitude / np.sqrt(3))[:, None]
-        vectors = heading * (2 * np.pi / wavelength)[:, None]
-        phases = rng.uniform(0, 2 * np.pi, 9)
-        return Waves(vectors.astype(np.float32), phases.astype(np.float32), shifts.astype(np.float32))
-
-    def move(self, x: Field, y: Field, z: Field) -> Place:
-        """Displace points."""
-        moved = [x.copy(), y.copy(), z.copy()]
-        for vector, phase, shift in zip(self.vectors, self.phases, self.shifts, strict=True):
-            wave = np.sin(vector[0] * x + vector[1] * y + vector[2] * z + phase)
-            for axis in range(3):
-                moved[axis] += shift[axis] * wave
-        return moved[0], moved[1], moved[2]
 
 
 @dataclass(frozen=True)
@@ -96,10 +63,9 @@ class Anatomy:
         waves: Smooth deformation of everything.
         ripple_phase: Phase of the waves that bend the soft tissue alone, in radians.
         stretch: Factors along x, y, z.
-        valgus: Angle of the tibia in the frontal plane, in radians.
-        flexion: Angle of the tibia in the sagittal plane, in radians.
-        rotation: Angle of the tibia about its long axis, in radians.
-        cortex: Thickness of the cortical bone at the joint, in reference mm.
+        bend: How the tibia is turned about the joint.
+        cortex: Thickness of the cortical bone of fibula and patella, in reference mm; that of femur and tibia is less
+            at the joint and more along the shaft.
         bones: Shape of the bones.
         plates: Run of the growth plates.
         soft: Soft tissue.
@@ -110,9 +76,7 @@ class Anatomy:
     waves: Waves
     ripple_phase: float
     stretch: tuple[float, float, float]
-    valgus: float
-    flexion: float
-    rotation: float
+    bend: Bend
     cortex: float
     bones: BoneShape
     plates: PlateRun
@@ -128,9 +92,7 @@ class Anatomy:
             waves=Waves.draw(rng),
             ripple_phase=rng.uniform(0, 2 * np.pi),
             stretch=(1.0, rng.normal(1.0, 0.04), rng.normal(1.0, 0.05)),
-            valgus=rng.normal(0.03, 0.03),
-            flexion=rng.uniform(-0.02, 0.22),
-            rotation=rng.normal(0.0, 0.06),
+            bend=Bend.draw(rng),
             cortex=rng.uniform(0.4, 1.1),
             bones=bones,
             plates=PlateRun.draw(rng),
@@ -152,7 +114,9 @@ class Knee:
         self._anatomy = anatomy
         self._latents = latents
         self._scale = np.float32(latents.bone_half_width_mm / REFERENCE_HALF_WIDTH_MM)
-        self._cartilage = latents.epiphyseal_cartilage_mm / float(self._scale)
+        # Millimetres of a reference mm along the leg.
+        self._height = float(self._scale) * anatomy.stretch[2]
+        self._cartilage = latents.epiphyseal_cartilage_mm / self._height, ARTICULAR_MM / self._height
         self._closures = self._place_closures()
 
     def slab(self, grid: SliceGrid, rng: np.random.Generator, planes: int = 5) -> Slab:
@@ -164,51 +128,46 @@ class Knee:
             planes: Number of planes through the slice, odd.
         """
         lattice = Lattice(grid, planes)
-        painted = [self._paint(fields, grid) for fields in lattice.at_pixels(self._fields(*lattice.points()))]
-        middle = painted[planes // 2]
-        cartilage, border, scar = (_mean([plane.weights[n] for plane in painted]) for n in range(3))
-        texture = soft_texture(middle.tissue, grid.pixel_mm, middle.fields, rng)
+        fields = lattice.at_pixels(self._fields(*lattice.points()))
+        tissue = np.stack([self._paint(plane) for plane in fields])
+        plates = self._lay_plates(fields, tissue, grid.pixel_mm)
+        middle, here = fields[planes // 2], tissue[planes // 2]
+        texture = soft_texture(here, grid.pixel_mm, middle, rng)
         density = self._latents.trabecular_density
         return Slab(
             grid=grid,
-            tissue=np.stack([plane.tissue for plane in painted]),
-            label=middle.label,
-            cartilage=cartilage,
-            border=border,
-            scar=scar,
-            red=self._red(middle),
-            texture=texture + marrow_texture(middle.tissue, middle.fields, grid, self._anatomy.marrow, density, rng),
+            tissue=tissue,
+            label=self._label(fields, middle, grid.pixel_mm),
+            cartilage=plates.cartilage,
+            border=plates.border,
+            scar=plates.scar,
+            red=self._red(middle, here),
+            texture=texture + marrow_texture(here, middle, grid, self._anatomy.marrow, density, rng),
         )
 
-    def labels(self, grid: SliceGrid) -> NDArray[np.uint8]:
-        """Labels of the slice's middle plane alone, uint8 (rows, columns)."""
-        lattice = Lattice(grid, 1)
-        thigh, shin, bones = self._bones(*lattice.points())
-        fields = lattice.at_pixels({**_bone_fields(bones), **self._plate_fields(thigh, shin, bones)})[0]
-        return self._label(fields, self._plates(fields), _plate_masks(fields), grid.pixel_mm)
+    def labels(self, grid: SliceGrid, planes: int = 5) -> NDArray[np.uint8]:
+        """Labels of the slice alone, uint8 (rows, columns); they are those of :meth:`slab`."""
+        lattice, centre = Lattice(grid, planes), Lattice(grid, 1)
+        through = lattice.at_pixels(_bone_fields(self._bones(*lattice.points())[2]))
+        thigh, shin, bones = self._bones(*centre.points())
+        middle = centre.at_pixels({**_bone_fields(bones), **self._plate_fields(thigh, shin, bones)})[0]
+        return self._label(through, middle, grid.pixel_mm)
 
     def _bones(self, x: Field, y: Field, z: Field) -> tuple[Place, Place, BoneDistances]:
         """Places in the femur's and the tibia's frame, and the distances to the bones."""
         scaled = [c / np.float32(self._scale * s) for c, s in zip((x, y, z), self._anatomy.stretch, strict=True)]
         thigh = self._anatomy.waves.move(scaled[0], scaled[1], scaled[2])
-        shin = self._bent(*thigh)
+        shin = self._anatomy.bend.turn(*thigh)
         return thigh, shin, bone_distances(thigh, shin, self._anatomy.bones, self._latents.epiphyseal_roundness)
-
-    def _bent(self, x: Field, y: Field, z: Field) -> Place:
-        """Turn the tibia about the joint by valgus (in x, z), flexion (in y, z) and rotation (in x, y)."""
-        x, z = _turned(x, z + _AXIS_BELOW, self._anatomy.valgus)
-        z, y = _turned(z, y + _AXIS_BEHIND, self._anatomy.flexion)
-        y, x = _turned(y, x, self._anatomy.rotation)
-        return x, y - _AXIS_BEHIND, z - _AXIS_BELOW
 
     def _fields(self, x: Field, y: Field, z: Field) -> dict[str, Field]:
         """All smooth fields at the given points."""
         thigh, shin, bones = self._bones(x, y, z)
-        loose = _rippled(*thigh, np.float32(self._anatomy.ripple_phase))
+        loose = rippled(*thigh, np.float32(self._anatomy.ripple_phase))
         return {
             **dict(zip("xyz", thigh, strict=True)),
             **_bone_fields(bones),
-            **soft_fields(thigh, shin, loose, bones, self._anatomy.soft, self._cartilage),
+            **soft_fields(thigh, shin, loose, bones, self._anatomy.soft, *self._cartilage),
             **self._plate_fields(thigh, shin, bones),
             **finding_fields(self._anatomy.findings, thigh, shin),
             **self._marrow_fields(thigh, shin, bones),
@@ -216,32 +175,28 @@ class Knee:
 
     def _marrow_fields(self, thigh: Place, shin: Place, bones: BoneDistances) -> dict[str, Field]:
         """Distances to the inner face of the cortex, which is uneven, and the islands of red marrow."""
-        islands = self._anatomy.marrow.islands(*thigh)
-        cortex = np.float32(self._anatomy.cortex) * np.clip(1 + 0.35 * islands, 0.3, 2.0)
+        islands, cortex = self._anatomy.marrow.islands(*thigh), self._anatomy.cortex
         return {
-            "femur_marrow": bones.femur + cortex * _shaft_cortex(thigh[2]),
-            "tibia_marrow": bones.tibia + cortex * _shaft_cortex(-shin[2]),
+            "femur_marrow": bones.femur + _cortex(thigh[2], islands, cortex),
+            "tibia_marrow": bones.tibia + _cortex(-shin[2], islands, cortex),
             "islands": islands,
         }
 
     def _plate_fields(self, thigh: Place, shin: Place, bones: BoneDistances) -> dict[str, Field]:
         """Distance, closing front, thickness and scar of each plate."""
-        anatomy, scale = self._anatomy, self._scale
+        run, height, depth = self._anatomy.plates, self._height, float(self._scale) * self._anatomy.stretch[1]
         distances = {
-            "femur": scale
-            * _above(anatomy.plates.femoral_surface, thigh, self._latents.femur.undulation_mm / float(scale)),
-            "tibia": -scale
-            * _above(anatomy.plates.tibial_surface, shin, self._latents.tibia.undulation_mm / float(scale)),
-            "fibula": scale * (anatomy.plates.fibular_level - shin[2]),
-            "tuberosity": scale * anatomy.plates.tongue_distance(*shin, bones.tibia),
+            "femur": height * _above(run.femoral_surface, thigh, self._latents.femur.undulation_mm / height),
+            "tibia": -height * _above(run.tibial_surface, shin, self._latents.tibia.undulation_mm / height),
+            "fibula": height * (run.fibular_level - shin[2]),
+            "tuberosity": depth * run.tongue_distance(*shin, bones.tibia),
         }
         fields = {f"{plate}_distance": distance for plate, distance in distances.items()}
         for plate, closure in self._closures.items():
             x, y = _over(plate, thigh, shin)
-            beyond, thickness, scar = closure.fields(x, y)
-            bar = bar_distance(anatomy.findings, plate, x, y)
-            fields[f"{plate}_beyond"] = beyond if bar is None else np.minimum(beyond, bar / _PLATE_RADIUS)
-            fields[f"{plate}_thickness"], fields[f"{plate}_scar"] = thickness, scar
+            bar = bar_distance(self._anatomy.findings, plate, x, y)
+            found = closure.fields(x, y, None if bar is None else bar / np.float32(_PLATE_RADIUS))
+            fields |= {f"{plate}_{name}": field for name, field in zip(_CLOSURE, found, strict=True)}
         return fields
 
     def _place_closures(self) -> dict[str, Closure]:
@@ -274,21 +229,26 @@ class Knee:
     def _plates(self, fields: Fields) -> dict[str, Plate]:
         """The plates at pixels."""
         return {
-            plate: closure.on(*(fields[f"{plate}_{name}"] for name in ("beyond", "thickness", "scar", "distance")))
+            plate: closure.on(*(fields[f"{plate}_{name}"] for name in (*_CLOSURE, "distance")))
             for plate, closure in self._closures.items()
         }
 
-    def _paint(self, fields: dict[str, Field], grid: SliceGrid) -> _Painting:
+    def _paint(self, fields: Fields) -> Tissues:
         """Paint one plane."""
-        tissue = paint_soft_tissue(fields, self._anatomy.soft, self._cartilage)
+        tissue = paint_soft_tissue(fields, self._anatomy.soft, *self._cartilage)
         self._paint_bones(tissue, fields)
-        plates, masks = self._plates(fields), _plate_masks(fields)
-        return _Painting(
-            fields=fields,
-            tissue=tissue,
-            label=self._label(fields, plates, masks, grid.pixel_mm),
-            weights=_laid_over(plates, masks, grid.pixel_mm).layers,
-        )
+        return tissue
+
+    def _lay_plates(self, fields: Sequence[Fields], tissue: Tissues, pixel_mm: float) -> PlateWeights:
+        """Mean weights of the plates over the slice, where bone is painted that holds them."""
+        total = PlateWeights(*np.zeros((3, *tissue.shape[1:]), np.float32))
+        for weight, plane, painted in zip(plane_weights(len(fields)), fields, tissue, strict=True):
+            shown = np.take(_HOLDS_PLATES, painted)
+            masks = {name: mask & shown for name, mask in _plate_masks(_inside(plane), plane).items()}
+            laid = _laid_over(self._plates(plane), masks, pixel_mm)
+            for layer, part in zip(total.layers, laid.layers, strict=True):
+                np.add(layer, weight * part, out=layer)
+        return total
 
     def _paint_bones(self, tissue: Tissues, fields: Fields) -> None:
         """Paint the bones over the soft tissue, in place."""
@@ -304,36 +264,33 @@ class Knee:
         distances = {name: field for name, field in fields.items() if name.startswith("finding_")}
         paint_findings(tissue, self._anatomy.findings, distances, marrow)
 
-    def _label(
-        self, fields: Fields, plates: Mapping[str, Plate], masks: Mapping[str, Mask], pixel_mm: float
-    ) -> NDArray[np.uint8]:
-        """Label one plane."""
+    def _label(self, through: Sequence[Fields], fields: Fields, pixel_mm: float) -> NDArray[np.uint8]:
+        """Label the middle plane; the bones' distances on all planes tell which are but slivers."""
+        inside = _inside_but_slivers(through)
         label = np.zeros(fields["femur"].shape, np.uint8)
-        label[fields["patella"] < 0] = Label.PATELLA
-        label[fields["fibula"] < 0] = Label.PROXIMAL_FIBULA
+        label[inside["patella"]] = Label.PATELLA
+        label[inside["fibula"]] = Label.PROXIMAL_FIBULA
         for bone, values in _ZONE_LABELS.items():
-            inside, epiphysis = fields[bone] < 0, _epiphysis(fields, bone)
-            label[inside & epiphysis], label[inside & ~epiphysis] = values
+            epiphysis = _epiphysis(fields, bone)
+            label[inside[bone] & epiphysis], label[inside[bone] & ~epiphysis] = values
+        plates, masks = self._plates(fields), _plate_masks(inside, fields)
         for plate, values in _PLATE_LABELS.items():
             label_plate(label, plates[plate], masks[plate], values, pixel_mm)
         return label
 
-    def _red(self, plane: _Painting) -> Field:
+    def _red(self, fields: Fields, tissue: Tissues) -> Field:
         """Share of red marrow on one plane."""
-        beyond = np.maximum(plane.fields["femur_distance"], plane.fields["tibia_distance"])
-        return red_share(plane.tissue, beyond, plane.fields["islands"], self._latents, self._anatomy.marrow.step)
+        beyond = np.maximum(fields["femur_distance"], fields["tibia_distance"])
+        return red_share(tissue, beyond, fields["islands"], self._latents, self._anatomy.marrow.step)
 
 
-@dataclass(frozen=True, eq=False)
-class _Painting:
-    """One painted plane: its fields, tissue and label, and the weights of the plates' cartilage, border and scar."""
-
-    fields: dict[str, Field]
-    tissue: Tissues
-    label: NDArray[np.uint8]
-    weights: tuple[Field, Field, Field]
-
-
+# A bone is a sliver where less than this share of its area reaches through the slice: nobody would outline it.
+_SLIVER = 0.2
+_BONES = ("femur", "tibia", "fibula", "patella")
+# What :meth:`Closure.fields` gives.
+_CLOSURE = ("beyond", "thickness", "scar")
+# Tissue that plates are seen in: not metal, cysts, bone islands or other lesions.
+_HOLDS_PLATES = np.isin(np.arange(256), [int(tissue) for tissue in (*MARROW, Tissue.CORTEX, Tissue.OEDEMA)])
 _ZONE_TISSUES = {
     "tibia": (Tissue.TIBIA_EPIPHYSIS, Tissue.TIBIA_METAPHYSIS),
     "femur": (Tissue.FEMUR_EPIPHYSIS, Tissue.FEMUR_METAPHYSIS),
@@ -350,14 +307,22 @@ _PLATE_LABELS = {
 }
 
 
-def _mean(layers: list[Field]) -> Field:
-    """Mean of several planes."""
-    return np.asarray(sum(layers[1:], layers[0]) / np.float32(len(layers)), np.float32)
-
-
 def _bone_fields(bones: BoneDistances) -> dict[str, Field]:
     """Distances to the bones by name."""
-    return {"femur": bones.femur, "tibia": bones.tibia, "fibula": bones.fibula, "patella": bones.patella}
+    return {bone: getattr(bones, bone) for bone in _BONES}
+
+
+def _inside(fields: Fields) -> dict[str, Mask]:
+    """Where each bone is on one plane."""
+    return {bone: fields[bone] < 0 for bone in _BONES}
+
+
+def _inside_but_slivers(through: Sequence[Fields]) -> dict[str, Mask]:
+    """Where each bone is on the middle plane; nowhere if hardly any of that reaches through the whole slice."""
+    inside = _inside(through[len(through) // 2])
+    first, last = _inside(through[0]), _inside(through[-1])
+    whole = {bone: np.count_nonzero(inside[bone] & first[bone] & last[bone]) for bone in _BONES}
+    return {bone: mask & (whole[bone] >= _SLIVER * np.count_nonzero(mask)) for bone, mask in inside.items()}
 
 
 def _epiphysis(fields: Fields, bone: str) -> Mask:
@@ -366,14 +331,13 @@ def _epiphysis(fields: Fields, bone: str) -> Mask:
     return before if bone == "femur" else before | (fields["tuberosity_distance"] < 0)
 
 
-def _plate_masks(fields: Fields) -> dict[str, Mask]:
+def _plate_masks(inside: Mapping[str, Mask], fields: Fields) -> dict[str, Mask]:
     """Where each plate can be: in its bone; the tuberosity's only below the tibia's, which ends at the apophysis."""
-    tibia = fields["tibia"] < 0
     return {
-        "femur": fields["femur"] < 0,
-        "tibia": tibia & (fields["tuberosity_distance"] > 0),
-        "fibula": fields["fibula"] < 0,
-        "tuberosity": tibia & (fields["tibia_distance"] > 0),
+        "femur": inside["femur"],
+        "tibia": inside["tibia"] & (fields["tuberosity_distance"] > 0),
+        "fibula": inside["fibula"],
+        "tuberosity": inside["tibia"] & (fields["tibia_distance"] > 0),
     }
 
 
@@ -407,20 +371,11 @@ def _over(plate: str, thigh: Place, shin: Place) -> tuple[Field, Field]:
     return (shin[0], shin[1]) if plate == "tibia" else (shin[0] - 3, shin[2])
 
 
-def _turned(a: Field, b: Field, angle: float) -> tuple[Field, Field]:
-    """Turn two coordinates by an angle in radians."""
-    cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    return a * cosine + b * sine, b * cosine - a * sine
+def _cortex(away: Field, islands: Field, cortex: float) -> Field:
+    """Thickness of the cortex at a distance from the joint: hair-thin and interrupted there, 2 to 3 mm in the shaft.
 
-
-def _rippled(x: Field, y: Field, z: Field, phase: np.float32) -> Place:
-    """Bend the soft tissue on its own by up to 3 reference mm, in waves of 4 to 10 cm (``assumed``)."""
-    dx = 1.8 * np.sin(z / 9.7 + phase) + 1.1 * np.sin(y / 6.1 + z / 14.3 + 2 * phase)
-    dy = 1.5 * np.sin(x / 8.9 + 3 * phase) + 1.2 * np.sin(z / 7.7 + x / 12.1 + phase)
-    dz = 1.9 * np.sin(x / 8.3 + 4 * phase) + 1.2 * np.sin(y / 7.3 + x / 15.7 + phase)
-    return x + dx, y + dy, z + dz
-
-
-def _shaft_cortex(away: Field) -> Field:
-    """Cortical thickness factor: thin at the joint, thick along the shaft (``assumed``)."""
-    return np.asarray(0.8 + np.clip((away - 36) / 16, 0, 3.0), dtype=np.float32)
+    Source: a real adult's coronal T1 series; the individual range is ``assumed``.
+    """
+    shaft = np.clip((away - _SHAFT_FROM) / _SHAFT_WITHIN, 0, 1)
+    thin = np.clip(1 + 0.7 * islands, 0, 2) * (1 - shaft)
+    return np.asarray(_HAIR * cortex * thin + (1.8 + cortex) * (1 + 0.1 * islands) * shaft, np.float32)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from kneeage.phantom.anatomy.bones import Field
 from kneeage.phantom.anatomy.slab import SliceGrid, Vector
 
+FloatArray = NDArray[np.float64]
+
 LATTICE_STEP_MM = 1.8
 # Planes on which fields are evaluated: the faces of the slice and its middle.
 _FACES = np.array([-0.5, 0.0, 0.5])
@@ -66,6 +68,16 @@ class Lattice:
         return out
 
 
+def cubic_weights(away: FloatArray) -> FloatArray:
+    """Weights of samples for a place between them, by their distance from it in steps; an array of the same shape.
+
+    Source: cubic convolution, Keys 1981, doi 10.1109/TASSP.1981.1163711, a = -1/2.
+    """
+    near = (1.5 * away - 2.5) * away**2 + 1
+    far = ((-0.5 * away + 2.5) * away - 4) * away + 2
+    return np.asarray(np.where(away < 1, near, np.where(away < 2, far, 0)), np.float64)
+
+
 def _blocks(weights: NDArray[np.float32]) -> Iterator[tuple[slice, slice, NDArray[np.float32]]]:
     """Cut banded weights (pixels, nodes) into blocks that leave out most of the zeros: pixels, nodes, weights."""
     for first in range(0, len(weights), _BLOCK):
@@ -81,14 +93,9 @@ def _through(share: float) -> NDArray[np.float32]:
 
 
 def _nodes(pixels: int, step: float) -> tuple[Vector, NDArray[np.float32]]:
-    """Node positions in pixels with two spare nodes at each end, and the weights (pixels, nodes) that lead to pixels.
-
-    Source: cubic convolution, Keys 1981, doi 10.1109/TASSP.1981.1163711, a = -1/2.
-    """
+    """Node positions in pixels, two of them spare at each end, and the weights (pixels, nodes) that lead to pixels."""
     count = int(np.ceil((pixels - 1) / step)) + 4
     first = (pixels - 1) / 2 - step * (count - 1) / 2
     nodes = np.asarray(first + step * np.arange(count), np.float64)
     away = np.abs(np.arange(pixels)[:, None] - nodes[None, :]) / step
-    near = (1.5 * away - 2.5) * away**2 + 1
-    far = ((-0.5 * away + 2.5) * away - 4) * away + 2
-    return nodes, np.where(away < 1, near, np.where(away < 2, far, 0)).astype(np.float32)
+    return nodes, cubic_weights(away).astype(np.float32)

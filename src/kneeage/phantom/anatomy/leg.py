@@ -21,14 +21,14 @@ _OUTLINE = strands.at_levels(
         (150, 50, -88, 55, -6, 0.1),
         (120, 43, -84, 51, -5, 0.15),
         (90, 36, -78, 47, -3, 0.22),
-        (70, 34.5, -75, 45, -2.5, 0.27),
-        (55, 38, -71, 44.5, -1, 0.32),
-        (42, 41, -68, 44.5, 0, 0.37),
-        (30, 41.5, -66, 44.5, 0.5, 0.4),
-        (18, 40.5, -66, 44, 1, 0.4),
-        (5, 35, -68, 43.5, 1.5, 0.34),
-        (-12, 25.5, -71, 44, 2.5, 0.28),
-        (-25, 18.5, -74, 45, 4, 0.26),
+        (70, 34.5, -75, 45, -2.5, 0.25),
+        (55, 38, -71, 44.5, -1, 0.24),
+        (42, 41, -68, 44.5, 0, 0.2),
+        (30, 41.5, -66, 44.5, 1, 0.16),
+        (18, 40.5, -66, 44, 2, 0.18),
+        (5, 35, -68, 44, 3, 0.22),
+        (-12, 25.5, -71, 44.5, 4, 0.25),
+        (-25, 18.5, -74, 45, 5, 0.26),
         (-38, 12.5, -76, 45, 4.5, 0.3),
         (-52, 8, -79, 47, 5, 0.33),
         (-80, 6, -82, 49, 5, 0.34),
@@ -50,12 +50,13 @@ def leg_fields(leg: Leg, firm: Leg, bones: BoneDistances) -> dict[str, Field]:
         calf) and ``veil`` (zero on strands within fat).
     """
     fascia, fat = _fascia(firm, bones, leg.nearest(tables.FRONT)), _fat(firm)
+    vessel = leg.nearest(tables.VESSELS)
     return {
         "skin": fascia - fat,
         "fascia": fascia,
         "band": _band(leg),
-        **_muscles(leg, bones, fascia),
-        "vessel": np.minimum(leg.nearest(tables.VESSELS), _saphenous(leg.place, fascia, fat)),
+        **_muscles(leg, bones, fascia, vessel),
+        "vessel": np.minimum(vessel, _saphenous(leg.place, fascia, fat)),
         "nerve": leg.nearest(tables.NERVES),
         "hoffa": _hoffa(leg),
         "veil": _veil(leg.place, leg.soft.phases),
@@ -107,12 +108,14 @@ def along_the_leg(thigh: Place, shin: Place, loose: Place) -> Place:
 
 def _fascia(leg: Leg, bones: BoneDistances, front: Field) -> Field:
     """Distance to the deep fascia: an egg with a waist in front, wide enough to hold bones and tendons."""
-    held = np.minimum(blend(bones.femur, bones.tibia, 8.0) - 0.8, np.minimum(bones.fibula, bones.patella) - 1.2)
-    held = np.minimum(held, front + np.clip(np.abs(leg.place[0] - 4) - 13, 0, None))
+    beside = np.clip(np.abs(leg.place[0] - 4) - 13, 0, None)
+    held = np.minimum(blend(bones.femur, bones.tibia, 8.0) - 0.8, front + beside)
     egg = np.clip(_egg(leg), -40, None)
     # Far from a bone its distance says little: there the egg alone counts.
     held = np.maximum(held + 3 * np.clip(held - 4, 0, None), np.minimum(2 * (egg - 9), 6 * held))
-    return blend(egg, held, 8.0)
+    # Patella and head of the fibula swell the leg widely.
+    near = np.clip(np.minimum(bones.patella, bones.fibula) + 1.0, -40, 35)
+    return blend(blend(egg, held, 8.0), near, 24.0)
 
 
 def _egg(leg: Leg) -> Field:
@@ -128,18 +131,23 @@ def _egg(leg: Leg) -> Field:
     return np.asarray((square - np.sqrt(square)) / slope)
 
 
-def _muscles(leg: Leg, bones: BoneDistances, fascia: Field) -> dict[str, Field]:
+def _muscles(leg: Leg, bones: BoneDistances, fascia: Field, vessel: Field) -> dict[str, Field]:
     """Distance to the muscles, where the nearest belongs to the calf, and the planes within the calf as zeros."""
     gap = leg.soft.gap + 0.6
     swelling = _swelling(leg)
     thigh = leg.parted(tables.MUSCLES, gap) - 0.6 * swelling
     medial, lateral, soleus, popliteus = (leg.distance(name) for name in tables.CALF)
     gastrocnemius = np.minimum(medial, lateral) - swelling
-    calf = apart(np.minimum(gastrocnemius, soleus), popliteus, 0.5 * leg.soft.gap)
+    calf = blend(np.minimum(gastrocnemius, soleus), popliteus, 6.0)
     bone = np.minimum(np.minimum(bones.femur, bones.tibia), bones.fibula)
-    outside = np.maximum(fascia + 0.7, 1.3 - bone)
+    outside = np.maximum(np.maximum(fascia + 0.7, 0.4 - bone), _sheath(leg) - vessel)
     planes = either(medial - lateral, gastrocnemius - soleus)
     return {"muscle": np.maximum(np.minimum(thigh, calf), outside), "calf": calf - thigh, "septum": planes}
+
+
+def _sheath(leg: Leg) -> Field:
+    """Thickness of the fat about the popliteal vessels: most above the heads of the gastrocnemius."""
+    return np.asarray(leg.soft.sheath * (0.4 + 0.6 * np.clip((leg.place[2] + 10) * (1 / 40), 0, 1.5)))
 
 
 def _swelling(leg: Leg) -> Field:

@@ -21,14 +21,17 @@ from kneeage.core.anatomy import Label
 from kneeage.phantom.anatomy.bones import Field
 from kneeage.phantom.growth.latents import VISIBLE_SCAR, PlateLatents
 
-# Thickness of a scar. Source: 0.4-0.6 mm at half depth in an 18-year-old (shared measurements, three male 3T knees).
-SCAR_THICKNESS_MM = 0.6
+# Thickness of a scar. Source: 0.4-0.6 mm at half depth in an 18-year-old (shared measurements, three male 3T knees),
+# the scanner's blur included.
+SCAR_THICKNESS_MM = 0.45
 # Thinnest open plate, next to a bridge. Source: the thinnest plate measured was 0.8 mm (as above); ``assumed`` beyond.
 THINNEST_OPEN_MM = 0.6
 # Thickness of the dark border on one side of an open plate (``assumed``).
 BORDER_MM = 0.6
 # Width over which an open plate thins towards a bridge, as a share of the plate's radius (``assumed``).
 _TAPER = 0.12
+# Steps in which a plate's mean thickness is brought to that of the latents, within 1 %.
+_FACTOR_STEPS = 12
 # A front beyond every point of a plate.
 _FAR = 9.0
 
@@ -106,7 +109,7 @@ class Plate:
         distance: Distance from its mid-surface in mm, negative in the epiphysis.
         thickness: Its thickness in mm where it is open.
         closed: Where it is closed.
-        scar: Strength of the remnant where it is closed, 0 to 1.
+        scar: Strength of the remnant where it is closed, 0 to 1: how much of the marrow's signal it hides.
         border: Darkness of its borders, 0 to 1.
     """
 
@@ -136,30 +139,41 @@ class Closure:
         self._phases = phases
         self._middle = (inside[0].mean(), inside[1].mean())
         self._radii = (np.ptp(inside[0]) / 2, np.ptp(inside[1]) / 2)
-        self._front = self._place_front(self._rim(*inside))
+        rims = self._rim(*inside)
+        self._front = self._place_front(rims)
+        relative = self._relative_thickness(*inside, rims, rims - np.float32(self._front))
+        self._thickness_mm = _factor(relative[rims > self._front], latents.thickness_mm)
 
-    def fields(self, x: Field, y: Field) -> tuple[Field, Field, Field]:
+    def fields(self, x: Field, y: Field, bar: Field | None = None) -> tuple[Field, Field, Field]:
         """Distance beyond the closing front, thickness in mm where the plate is open, and strength of the scar.
 
-        The distance is a share of the plate's radius, negative where the plate is closed.
+        The distance is a share of the plate's radius, negative where the plate is closed. The thickness is that of the
+        latents on average over the open part of the extent, unless :data:`THINNEST_OPEN_MM` is more.
 
         Args:
             x: Lateral coordinate in reference mm; likewise ``y``, anterior.
             y: Anterior coordinate.
+            bar: Distance to a bony bar's rim as a share of the plate's radius, None where there is no bar.
         """
-        rim, latents, phase = self._rim(x, y), self._latents, self._phases
+        rim, phase = self._rim(x, y), self._phases
         beyond = rim - np.float32(self._front)
-        uneven = 1 + latents.unevenness * (
-            np.sin(x / 8.3 + 2 * phase[0]) + np.sin(y / 7.7 + phase[1]) + np.clip(rim - 0.6, 0, 0.6)
-        )
-        taper = np.clip(0.5 + beyond / (2 * _TAPER), 0.5, 1)
-        patchy = np.minimum(0.9 + 0.4 * np.sin(x / 6.5 + 4 * phase[1]) * np.sin(y / 9.1 + phase[2]), 1)
-        thickness = np.maximum(latents.thickness_mm * uneven * taper, THINNEST_OPEN_MM)
-        return beyond, np.asarray(thickness, np.float32), np.asarray(latents.scar * patchy, np.float32)
+        if bar is not None:
+            beyond = np.minimum(beyond, bar)
+        relative = self._relative_thickness(x, y, rim, beyond)
+        thickness = np.maximum(np.float32(self._thickness_mm) * relative, THINNEST_OPEN_MM)
+        patchy = np.minimum(1 + 0.4 * np.sin(x / 6.5 + 4 * phase[1]) * np.sin(y / 9.1 + phase[2]), 1)
+        return beyond, np.asarray(thickness, np.float32), np.asarray(self._latents.scar * patchy, np.float32)
 
     def on(self, beyond: Field, thickness: Field, scar: Field, distance: Field) -> Plate:
         """The plate on a painted plane, from its fields there."""
         return Plate(distance, thickness, beyond < 0, scar, self._latents.border)
+
+    def _relative_thickness(self, x: Field, y: Field, rim: Field, beyond: Field) -> Field:
+        """How thick the plate is relative to other places: uneven, and thinner towards bridges."""
+        phase = self._phases
+        waves = np.sin(x / 8.3 + 2 * phase[0]) + np.sin(y / 7.7 + phase[1]) + np.clip(rim - 0.6, 0, 0.6)
+        taper = np.clip(0.5 + beyond / (2 * _TAPER), 0.5, 1)
+        return np.asarray((1 + self._latents.unevenness * waves) * taper, np.float32)
 
     def _rim(self, x: Field, y: Field) -> Field:
         """How far out a point lies: 0 where bridging begins, about 1 at the rim, ragged by the front's patchiness."""
@@ -234,6 +248,14 @@ def perpendicular(height: Field, surface: Field, step: tuple[Field, Field]) -> F
     """
     slope = (step[0] - surface) ** 2 + (step[1] - surface) ** 2
     return np.asarray(height / np.sqrt(1 + slope), np.float32)
+
+
+def _factor(relative: Field, wanted_mm: float) -> float:
+    """Factor that gives relative thicknesses, never below the thinnest, the wanted mean."""
+    factor = wanted_mm
+    for _ in range(_FACTOR_STEPS if relative.size else 0):
+        factor *= wanted_mm / float(np.maximum(factor * relative, THINNEST_OPEN_MM).mean())
+    return factor
 
 
 def _waves(x: Field, y: Field, phases: NDArray[np.float32]) -> Field:

@@ -12,6 +12,9 @@ from kneeage.phantom.anatomy.bones import Field
 Vector = NDArray[np.float64]
 Axes = tuple[Vector, Vector, Vector]
 
+# Signal of the last plane of a slice relative to its middle: a slice has no sharp faces. Source: assumed.
+_FACE_WEIGHT = 0.6
+
 
 @dataclass(frozen=True, eq=False)
 class SliceGrid:
@@ -63,7 +66,7 @@ class Slab:
         grid: Where it lies.
         tissue: :class:`~kneeage.phantom.anatomy.tissue.Tissue` values on several planes through it, uint8 (planes,
             rows, columns).
-        label: Labels of its middle plane, uint8 (rows, columns).
+        label: Labels of its middle plane, without bones that are but slivers in the slice, uint8 (rows, columns).
         cartilage: Mean weight of the plates' cartilage over the slice, 0 to 1, float32 (rows, columns); it lies over
             the tissue, as do the next two.
         border: Mean weight of the plates' dark borders.
@@ -85,6 +88,13 @@ class Slab:
     def middle(self) -> NDArray[np.uint8]:
         """Tissue of the middle plane."""
         return np.asarray(self.tissue[len(self.tissue) // 2])
+
+
+def plane_weights(planes: int) -> NDArray[np.float32]:
+    """Weights of evenly spread planes through a slice, float32 (planes,), adding up to 1: its profile."""
+    away = (np.arange(planes) - (planes - 1) / 2) / max((planes - 1) / 2, 1)
+    weights = 1 - (1 - _FACE_WEIGHT) * away**2
+    return np.asarray(weights / weights.sum(), np.float32)
 
 
 def oblique_axes(turn: float, tilt: float, roll: float) -> Axes:

@@ -37,7 +37,9 @@ class SoftTissue:
         capsule: Thickness of the capsule and synovium on the bones.
         synovium: Thickness of the synovium around the cruciate ligaments.
         origin: Reach of the dark origin of the gastrocnemius above and behind the posterior condyles.
-        tendinous: Thickness of its tendinous layer on the bone; beyond it is muscle.
+        tendinous: Mean thickness of its tendinous layer on the medial and on the lateral condyle; beyond it is muscle.
+        cover: How far up the cartilage reaches behind the condyles, relative to their roundness.
+        sheath: Thickness of the fat about the popliteal vessels.
         recess: Half the thickness of the suprapatellar recess; negative when collapsed.
         effusion: Thickness of fluid beside and in front of the femur.
         hoffa: Factor on the size of Hoffa's fat pad.
@@ -59,7 +61,9 @@ class SoftTissue:
     capsule: float
     synovium: float
     origin: float
-    tendinous: float
+    tendinous: tuple[float, float]
+    cover: float
+    sheath: float
     recess: float
     effusion: float
     hoffa: float
@@ -90,7 +94,9 @@ class SoftTissue:
             capsule=rng.uniform(0.6, 2.0),
             synovium=rng.uniform(0.5, 3.5),
             origin=rng.uniform(1.5, 8.0),
-            tendinous=rng.uniform(0.3, 3.5),
+            tendinous=(rng.uniform(0.3, 3.2), rng.uniform(0.3, 3.2)),
+            cover=rng.uniform(0.8, 1.8),
+            sheath=rng.uniform(0.3, 3.5),
             recess=rng.uniform(-0.5, 0.6),
             effusion=max(0.0, rng.normal(-1.5, 2.5)),
             hoffa=rng.normal(1.0, 0.08),

@@ -28,7 +28,13 @@ Mask = NDArray[np.bool_]
 
 
 def soft_fields(
-    thigh: Place, shin: Place, loose: Place, bones: BoneDistances, soft: SoftTissue, cartilage_mm: float
+    thigh: Place,
+    shin: Place,
+    loose: Place,
+    bones: BoneDistances,
+    soft: SoftTissue,
+    cartilage_mm: float,
+    articular_mm: float = ARTICULAR_MM,
 ) -> dict[str, Field]:
     """Compute the smooth fields of the soft tissue.
 
@@ -39,6 +45,7 @@ def soft_fields(
         bones: Distances to the bones.
         soft: The individual soft tissue.
         cartilage_mm: Thickness of articular and unossified epiphyseal cartilage, in reference mm.
+        articular_mm: The most of it that is articular, in reference mm.
 
     Returns:
         Fields of the shape of the points, see :func:`~kneeage.phantom.anatomy.leg.leg_fields` and
@@ -46,16 +53,19 @@ def soft_fields(
     """
     leg = Leg.at(along_the_leg(thigh, shin, loose), soft)
     firm = Leg.at(along_the_leg(thigh, shin, thigh), soft)
-    return {**leg_fields(leg, firm, bones), **joint_fields(thigh, shin, leg, bones, soft, cartilage_mm)}
+    return {**leg_fields(leg, firm, bones), **joint_fields(thigh, shin, leg, bones, soft, cartilage_mm, articular_mm)}
 
 
-def paint_soft_tissue(fields: Mapping[str, Field], soft: SoftTissue, cartilage_mm: float) -> Tissues:
+def paint_soft_tissue(
+    fields: Mapping[str, Field], soft: SoftTissue, cartilage_mm: float, articular_mm: float = ARTICULAR_MM
+) -> Tissues:
     """Paint the soft tissue; the bones are painted over it afterwards.
 
     Args:
         fields: Those of :func:`soft_fields`, ``y``, and the distances ``femur``, ``tibia``, ``patella``; of one shape.
         soft: The individual soft tissue.
         cartilage_mm: Thickness of articular and unossified epiphyseal cartilage, in reference mm.
+        articular_mm: The most of it that is articular, in reference mm.
 
     Returns:
         :class:`~kneeage.phantom.anatomy.tissue.Tissue` of each point.
@@ -65,7 +75,7 @@ def paint_soft_tissue(fields: Mapping[str, Field], soft: SoftTissue, cartilage_m
     _paint_muscles(tissue, fields, soft)
     for name, within, value in _CORDS:
         _lay(tissue, value, fields[name] < within)
-    _paint_cartilage(tissue, fields, cartilage_mm)
+    _paint_cartilage(tissue, fields, cartilage_mm - articular_mm)
     return tissue
 
 
@@ -101,23 +111,23 @@ def _paint_layers(tissue: Tissues, fields: Mapping[str, Field], soft: SoftTissue
 
 def _paint_muscles(tissue: Tissues, fields: Mapping[str, Field], soft: SoftTissue) -> None:
     """Paint the muscles, the capsule, and the mixed origin of the gastrocnemius, in place."""
-    muscle, origin, calf = fields["muscle"] < 0, fields["origin"] < 0, fields["calf"]
-    muscular, width = fields["femur"] > soft.tendinous, 2 * soft.gap
+    muscle, origin, calf, cap = fields["muscle"] < 0, fields["origin"] < 0, fields["calf"], fields["cap"]
+    width = 1.3 * soft.gap
     _lay(tissue, Tissue.MUSCLE, muscle)
     _lay(tissue, Tissue.CALF_MUSCLE, muscle & (calf < 0))
     heads = (calf < 0) & (fields["y"] < _BEHIND_SOLEUS)
     planes = (np.abs(calf) < width) | (heads & (np.abs(fields["septum"]) < 0.7 * width))
     _lay(tissue, soft.planes, muscle & planes)
-    _lay(tissue, Tissue.CALF_MUSCLE, origin & muscular)
+    _lay(tissue, Tissue.CALF_MUSCLE, origin & (cap > 0))
     _lay(tissue, Tissue.CAPSULE, fields["capsule"] < 0)
-    _lay(tissue, Tissue.TENDON, origin & ~muscular)
+    _lay(tissue, Tissue.TENDON, origin & (cap < 0))
 
 
-def _paint_cartilage(tissue: Tissues, fields: Mapping[str, Field], cartilage_mm: float) -> None:
+def _paint_cartilage(tissue: Tissues, fields: Mapping[str, Field], young: float) -> None:
     """Paint articular cartilage, below it what has not ossified yet, and the menisci, in place."""
     cartilage = (fields["cartilage"] < 0) | (fields["lower_cartilage"] < 0)
     _lay(tissue, Tissue.CARTILAGE, cartilage)
-    if cartilage_mm > ARTICULAR_MM:
+    if young > 0:
         bone = np.minimum(np.minimum(fields["femur"], fields["tibia"]), fields["patella"])
-        _lay(tissue, Tissue.EPIPHYSEAL_CARTILAGE, cartilage & (bone < cartilage_mm - ARTICULAR_MM))
+        _lay(tissue, Tissue.EPIPHYSEAL_CARTILAGE, cartilage & (bone < young))
     _lay(tissue, Tissue.MENISCUS, fields["meniscus"] < 0)
