@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kneeage.phantom.scanner.kspace import Sampling, acquire, draw_sampling, move_fat
+from kneeage.phantom.scanner.kspace import Sampling, acquire, draw_sampling, move_fat, rolled
 
 SIDE = 96
 SHARP = Sampling(phase_axis=0, acquired_mm=(0.1, 0.1), apodisation=0.0, fat_shift_mm=0.0)
@@ -97,7 +97,31 @@ def test_motion_makes_ghosts_at_the_stated_distance_along_the_phase_axis() -> No
 
 def test_drawn_pixels_are_coarser_along_the_phase_axis() -> None:
     for seed in range(30):
-        sampling = draw_sampling((0.4, 0.6), np.random.default_rng(seed))
+        sampling = draw_sampling((0.4, 0.6), 3.0, np.random.default_rng(seed))
         frequency_mm = sampling.acquired_mm[1 - sampling.phase_axis]
         assert 0.4 <= frequency_mm <= 0.6
         assert frequency_mm <= sampling.acquired_mm[sampling.phase_axis] <= 1.5 * frequency_mm
+
+
+@pytest.mark.parametrize(("tesla", "fewest", "most"), [(1.5, 220 / 300, 220 / 150), (3.0, 440 / 300, 440 / 150)])
+def test_fat_moves_by_its_frequency_over_the_bandwidth_of_an_acquired_pixel(
+    tesla: float, fewest: float, most: float
+) -> None:
+    pixels = []
+    for seed in range(60):
+        sampling = draw_sampling((0.3, 0.5), tesla, np.random.default_rng(seed))
+        pixels.append(sampling.fat_shift_mm / sampling.acquired_mm[1 - sampling.phase_axis])
+    assert fewest <= np.abs(pixels).min() <= np.abs(pixels).max() <= most
+    assert min(pixels) < 0 < max(pixels)
+
+
+def test_fat_moves_no_further_where_pixels_are_coarse() -> None:
+    shifts = [draw_sampling((0.9, 1.0), 3.0, np.random.default_rng(seed)).fat_shift_mm for seed in range(30)]
+    assert 1.3 < np.abs(shifts).max() <= 1.6
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_edge_is_repeated_where_nothing_comes_in(axis: int) -> None:
+    ramp = np.moveaxis(np.tile(np.arange(5, dtype=np.float32)[:, None], (1, 3)), 0, axis)
+    for pixels, expected in ((2, [0, 0, 0, 1, 2]), (-1, [1, 2, 3, 4, 4])):
+        np.testing.assert_array_equal(np.moveaxis(rolled(ramp, pixels, axis), axis, 0)[:, 0], expected)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kneeage.phantom.anatomy.slab import Slab, SliceGrid, oblique_axes
+from kneeage.phantom.anatomy.slab import Slab, SliceGrid, oblique_axes, plane_weights
 from kneeage.phantom.anatomy.tissue import Tissue
 from kneeage.phantom.scanner.coil import Coil
 from kneeage.phantom.scanner.kspace import Sampling
@@ -18,7 +18,6 @@ from kneeage.phantom.scanner.render import (
     Scanner,
     draw_random_scanner,
     draw_scanner,
-    plane_weights,
     render,
 )
 from kneeage.phantom.scanner.sequence import Sequence, Signals, Weighting, draw_sequence
@@ -81,12 +80,7 @@ def test_perfect_scanner_shows_the_signals() -> None:
     np.testing.assert_allclose(image[:30], 1.0, atol=1e-3)
 
 
-def test_slice_profile_weighs_the_middle_most() -> None:
-    weights = plane_weights(5)
-    assert weights.sum() == pytest.approx(1)
-    assert weights[2] == weights.max()
-    assert weights[0] == pytest.approx(0.6 * weights[2])
-    assert plane_weights(1) == pytest.approx(1)
+def test_planes_count_by_the_slice_profile() -> None:
     image = shot(slab_of(np.stack([filled(Tissue.MUSCLE), filled(Tissue.AIR), filled(Tissue.AIR)])), clean())
     np.testing.assert_allclose(image, 0.4 * plane_weights(3)[0], atol=1e-3)
 
@@ -104,6 +98,22 @@ def test_red_marrow_shows_in_marrow_alone() -> None:
     half = np.full((SIDE, SIDE), 0.5, np.float32)
     assert shot(slab_of(filled(Tissue.FEMUR_EPIPHYSIS), red=half), clean())[48, 48] == pytest.approx(0.8, abs=1e-3)
     assert shot(slab_of(filled(Tissue.MUSCLE), red=half), clean())[48, 48] == pytest.approx(0.4, abs=1e-3)
+
+
+def test_red_marrow_takes_its_share_of_a_pixel() -> None:
+    half = np.full((SIDE, SIDE), 0.5, np.float32)
+    planes = np.stack([filled(Tissue.FEMUR_EPIPHYSIS), filled(Tissue.MUSCLE), filled(Tissue.FEMUR_EPIPHYSIS)])
+    muscle = plane_weights(3)[1]
+    image = shot(slab_of(planes, red=half), clean())
+    np.testing.assert_allclose(image[20:-20, 20:-20], 0.4 * muscle + 0.8 * (1 - muscle), atol=1e-3)
+
+
+@pytest.mark.parametrize("weighting", [Weighting.PD, Weighting.T2])
+def test_suppressed_series_show_muscle_above_the_noise(weighting: Weighting) -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        scanner = draw_scanner(draw_sequence(weighting, True, 3.0, rng), rng)
+        assert 8 <= scanner.signals.tissue[Tissue.MUSCLE] / scanner.noise <= 25
 
 
 def test_water_stays_where_it_is() -> None:

@@ -73,13 +73,12 @@ def test_long_echo_train_brightens_fat_and_darkens_muscle() -> None:
 @pytest.mark.parametrize(
     ("tissue", "low", "high"),
     [
-        (Tissue.MUSCLE, 0.3, 0.4),
-        (Tissue.CARTILAGE, 0.36, 0.6),
-        (Tissue.EPIPHYSEAL_CARTILAGE, 0.36, 0.6),
+        (Tissue.MUSCLE, 0.2, 0.4),
+        (Tissue.CARTILAGE, 0.28, 0.6),
+        (Tissue.EPIPHYSEAL_CARTILAGE, 0.28, 0.6),
         (Tissue.CRUCIATE, 0.4, 0.6),
         (Tissue.CORTEX, 0.05, 0.2),
         (Tissue.LIGAMENT, 0.05, 0.2),
-        (Tissue.SUBCUTANEOUS_FAT, 0.9, 1.5),
         (Tissue.AIR, 0.0, 0.0),
     ],
 )
@@ -93,6 +92,33 @@ def test_late_t1_echo_gives_the_dark_muscle_of_a_real_adult_knee() -> None:
     muscle = np.array([levels.tissue[Tissue.MUSCLE] for levels in drawn(adult)])
     low, high = np.percentile(muscle, (5, 95))
     assert low < 0.22 < high
+
+
+@pytest.mark.parametrize("sequence", [T1, PD, T2])
+def test_fat_is_about_as_bright_as_marrow_in_every_contrast(sequence: Sequence) -> None:
+    # Source: under the skin 0.66 of marrow in one adult at 3 T, up to 1.5 near the coil in adolescents.
+    fat = np.array([levels.tissue[Tissue.SUBCUTANEOUS_FAT] for levels in drawn(sequence)])
+    assert np.median(fat) == pytest.approx(0.87, abs=0.12)
+    assert np.percentile(fat, 5) < 0.7
+    assert np.percentile(fat, 95) > 1.1
+
+
+def test_all_fat_of_a_knee_is_alike() -> None:
+    for levels in drawn(T1):
+        inner, outer = levels.tissue[Tissue.HOFFA_FAT], levels.tissue[Tissue.SUBCUTANEOUS_FAT]
+        assert inner / outer == pytest.approx(1, abs=0.25)
+
+
+def test_marrow_has_no_step_where_a_plate_was() -> None:
+    for levels in drawn(T1):
+        for bone in ("FEMUR", "TIBIA"):
+            above, below = (levels.tissue[Tissue[f"{bone}_{zone}"]] for zone in ("EPIPHYSIS", "METAPHYSIS"))
+            assert above == pytest.approx(below)
+
+
+def test_suppression_leaves_the_stated_share_of_fat() -> None:
+    levels = signals(replace(T1, fat_suppressed=True), np.random.default_rng(0))
+    assert levels.fat[Tissue.SUBCUTANEOUS_FAT] < 1.5 * levels.fat_left
 
 
 def test_plates_on_t1_are_grey_between_dark_borders() -> None:

@@ -23,9 +23,9 @@ class Layout:
     """Ranges that the slices of one kind of series are drawn from. Lengths in mm.
 
     Args:
-        field_of_view_mm: Width and height of the image.
-        pixels: Possible numbers of rows and columns.
-        slices: Fewest and most slices.
+        field_of_view_mm: Width and height of the image; the largest is less where pixels would pass 0.6 mm.
+        pixels: Possible numbers of rows and columns, equally likely; one that is named twice is twice as likely.
+        slices: Fewest and most slices; within them, as many as reach through both plates.
         spacing_mm: Distance of neighbouring slices' middles.
         thickness_share: Thickness of a slice as a share of the spacing; the rest is gap.
     """
@@ -62,8 +62,11 @@ class Hospital:
     obliquity_rad: tuple[float, float, float]
 
 
-# Source: 2D T1 TSE knees are 3 mm thick with a 0.3-0.8 mm gap, 3D series 0.8-1 mm; which hospital has which, and all
-# else here, is assumed. Pixels are coarser (0.47-0.70 mm) than the 0.19-0.35 mm of real 3 T series.
+# Source: 2D T1 TSE knees are 3 mm thick with a 0.3-0.8 mm gap and have pixels of 0.19-0.35 mm at 3 T, 3D series are
+# 0.8-1 mm thick; which hospital has which, how often, and all else here, is assumed. Fine matrices are rarer than in
+# real hospitals, because a series costs time by its pixels.
+_FINE_PIXELS = 11 * (320,) + 5 * (384,) + 2 * (448,) + (512, 640)
+_COARSE_PIXELS = 3 * (256,) + 2 * (320,) + (384,)
 HOSPITAL_A = Hospital(
     name="A",
     field_strength_tesla=3.0,
@@ -72,10 +75,12 @@ HOSPITAL_A = Hospital(
         Weighting.PD: ((2600, 4000), (24, 40), (6, 10)),
         Weighting.T2: ((3600, 5000), (70, 100), (12, 18)),
     },
-    quality=Quality(acquired_mm=(0.36, 0.58), noise=(0.006, 0.028), normalised=(0.0, 1.1), elements=(6, 10)),
-    coronal=Layout((150, 165), (288, 304, 320), (22, 25), (3.3, 3.8), (0.82, 0.92)),
-    sagittal=Layout((150, 165), (288, 304, 320), (24, 30), (3.3, 3.8), (0.82, 0.92)),
-    volumetric=Layout((150, 165), (288, 320), (96, 120), (0.8, 0.9), (1.0, 1.0)),
+    quality=Quality(
+        acquired_mm=(0.3, 0.55), noise=(0.006, 0.028), water_snr=(12, 25), normalised=(0.0, 1.1), elements=(6, 10)
+    ),
+    coronal=Layout((120, 165), _FINE_PIXELS, (18, 40), (2.9, 3.8), (0.87, 0.95)),
+    sagittal=Layout((120, 165), _FINE_PIXELS, (18, 40), (2.9, 3.8), (0.87, 0.95)),
+    volumetric=Layout((140, 165), (256, 288, 320), (80, 140), (0.8, 0.9), (1.0, 1.0)),
     obliquity_rad=(0.06, 0.045, 0.04),
 )
 HOSPITAL_B = Hospital(
@@ -87,16 +92,26 @@ HOSPITAL_B = Hospital(
         Weighting.T2: ((3000, 4200), (60, 85), (9, 14)),
     },
     quality=Quality(
-        acquired_mm=(0.6, 0.85), noise=(0.018, 0.055), normalised=(0.0, 0.8), elements=(2, 4), artefacts=1.6
+        acquired_mm=(0.5, 0.75),
+        noise=(0.018, 0.055),
+        water_snr=(11, 20),
+        normalised=(0.0, 0.8),
+        elements=(2, 4),
+        artefacts=1.6,
     ),
-    coronal=Layout((160, 180), (256,), (20, 23), (3.9, 4.6), (0.85, 0.93)),
-    sagittal=Layout((160, 180), (256,), (20, 24), (4.2, 5.0), (0.85, 0.92)),
-    volumetric=Layout((160, 180), (256,), (84, 100), (0.95, 1.0), (1.0, 1.0)),
+    coronal=Layout((140, 200), _COARSE_PIXELS, (18, 40), (3.6, 4.8), (0.84, 0.93)),
+    sagittal=Layout((140, 200), _COARSE_PIXELS, (18, 40), (3.6, 4.8), (0.84, 0.93)),
+    volumetric=Layout((150, 180), (256, 288), (80, 140), (0.95, 1.0), (1.0, 1.0)),
     obliquity_rad=(0.08, 0.06, 0.06),
 )
 # Middle of a stack in knee coordinates, mm (to lateral, to the front, upwards), and its SD. Source: assumed.
 _CENTRE_MM = np.array([0.0, -9.0, 4.0])
-_CENTRE_SD_MM = np.array([5.0, 3.0, 7.0])
+_CENTRE_SD_MM = np.array([2.5, 2.0, 5.0])
+# How far the stack reaches through the knee, at least and at most, so that it holds both plates. Source: the plates of
+# 150 virtual knees of 8 to 26 years reach from 46 mm behind to 27 mm before the middle, and 40 mm to either side.
+_DEPTH_MM: dict[Plane, Range] = {Plane.CORONAL: (82.0, 98.0), Plane.SAGITTAL: (90.0, 110.0)}
+# Larger fields of view have larger matrices. Source: pixels of 0.19-0.6 mm in knee protocols.
+_LARGEST_PIXEL_MM = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,15 +193,17 @@ def draw_protocol(
     usual = hospital.coronal if plane is Plane.CORONAL else hospital.sagittal
     layout = hospital.volumetric if volumetric else usual
     pixels = int(rng.choice(layout.pixels))
+    smallest, largest = layout.field_of_view_mm
     spacing = float(rng.uniform(*layout.spacing_mm))
+    depth = float(rng.uniform(*_DEPTH_MM[plane]))
     turn, tilt, roll = (float(angle) for angle in rng.normal(0, hospital.obliquity_rad))
     return Protocol(
         hospital=hospital,
         plane=plane,
         sequence=draw_sequence(weighting, fat_suppressed, hospital.field_strength_tesla, rng, times=hospital.times),
         pixels=pixels,
-        pixel_mm=float(rng.uniform(*layout.field_of_view_mm)) / pixels,
-        slices=int(rng.integers(layout.slices[0], layout.slices[1] + 1)),
+        pixel_mm=float(rng.uniform(smallest, max(min(largest, _LARGEST_PIXEL_MM * pixels), smallest))) / pixels,
+        slices=int(np.clip(np.ceil(depth / spacing), *layout.slices)),
         spacing_mm=spacing,
         thickness_mm=spacing * float(rng.uniform(*layout.thickness_share)),
         obliquity=(turn, tilt, roll),

@@ -14,23 +14,21 @@ from scipy import ndimage
 
 from kneeage.phantom.anatomy.bones import Field
 from kneeage.phantom.anatomy.lattice import Lattice
-from kneeage.phantom.anatomy.slab import Slab, SliceGrid
+from kneeage.phantom.anatomy.slab import Slab, SliceGrid, plane_weights
 from kneeage.phantom.anatomy.tissue import MARROW, Tissue
 from kneeage.phantom.scanner.coil import Coil, coil_gain, draw_coil
-from kneeage.phantom.scanner.kspace import Sampling, acquire, draw_sampling, move_fat
+from kneeage.phantom.scanner.kspace import Sampling, acquire, draw_sampling, move_fat, rolled
 from kneeage.phantom.scanner.sequence import Range, Sequence, Signals, random_signals, signals
 
 # Step of the lattice on which coil, noise map and failure of fat suppression are evaluated: all are smooth.
 _SMOOTH_STEP_MM = 12.0
-# Signal of the last plane of a slice relative to its middle: a slice has no sharp faces. Source: assumed.
-_FACE_WEIGHT = 0.6
 # Largest growth of noise where the coil's shading is evened out. Source: assumed.
 _NOISIEST = np.float32(2.5)
 # Factor on the slab's texture. Source: SD of marrow 0.10-0.16 of its mean in adolescents, 0.035-0.05 in one adult knee.
 _TEXTURE: Range = (0.4, 1.5)
 # Share of a pixel's signal that comes from each neighbour along an axis: shapes are painted at the middle of pixels,
 # and a scanner sees the mean over their area. Source: assumed.
-_NEIGHBOUR = 0.15
+_NEIGHBOUR = 0.08
 # Width of the area over which planes must disagree to be smoothed, and the SD of that smoothing. Source: assumed, from
 # slices of 3-4 mm painted on five planes.
 _TERRACE_MM, _RAMP_MM = 3.5, 0.9
@@ -43,13 +41,15 @@ class Quality:
     Args:
         acquired_mm: Pixel that is really acquired, along the frequency axis.
         noise: SD of the noise as a share of marrow signal in the middle of the knee.
+        water_snr: Signal of muscle over the SD of the noise where fat is suppressed and marrow tells nothing.
         normalised: How far the coil's shading is evened out afterwards; above 1 the middle of the knee becomes bright.
         elements: Fewest and most elements of the coil.
         artefacts: Factor on the rate of artefacts.
     """
 
-    acquired_mm: Range = (0.35, 0.75)
+    acquired_mm: Range = (0.3, 0.75)
     noise: Range = (0.006, 0.055)
+    water_snr: Range = (8, 25)
     normalised: Range = (0.0, 1.2)
     elements: tuple[int, int] = (2, 10)
     artefacts: float = 1.0
@@ -101,13 +101,6 @@ class Scanner:
     offset: float = 0.0
 
 
-def plane_weights(planes: int) -> NDArray[np.float32]:
-    """Weights of evenly spread planes through a slice, float32 (planes,), adding up to 1: its profile."""
-    away = (np.arange(planes) - (planes - 1) / 2) / max((planes - 1) / 2, 1)
-    weights = 1 - (1 - _FACE_WEIGHT) * away**2
-    return np.asarray(weights / weights.sum(), np.float32)
-
-
 def draw_scanner(sequence: Sequence, rng: np.random.Generator, *, quality: Quality | None = None) -> Scanner:
     """Draw an acquisition with a real sequence.
 
@@ -116,13 +109,13 @@ def draw_scanner(sequence: Sequence, rng: np.random.Generator, *, quality: Quali
         rng: Source of the variation between subjects, coils and scanners.
         quality: What the hospital's scans are like; by default anything that hospitals have.
     """
-    return _scanner(signals(sequence, rng), quality or Quality(), rng)
+    return _scanner(signals(sequence, rng), quality or Quality(), sequence.field_strength_tesla, rng)
 
 
 def draw_random_scanner(rng: np.random.Generator) -> Scanner:
     """Draw an acquisition of arbitrary contrast and wide quality (domain randomisation)."""
     wide = Quality(acquired_mm=(0.3, 1.0), noise=(0.003, 0.065), normalised=(0.0, 1.4), artefacts=2.0)
-    return _scanner(random_signals(rng), wide, rng)
+    return _scanner(random_signals(rng), wide, float(rng.choice([1.5, 3.0])), rng)
 
 
 def render(slab: Slab, scanner: Scanner, rng: np.random.Generator) -> Field:
@@ -153,10 +146,12 @@ def _water_and_fat(slab: Slab, scanner: Scanner) -> tuple[Field, Field]:
     weights = plane_weights(len(slab.tissue))
     # Water is the real part and fat the imaginary one, so that one look-up finds both.
     both = np.zeros(slab.grid.shape, np.complex64)
+    marrow = np.zeros(slab.grid.shape, np.float32)
     for weight, plane in zip(weights, slab.tissue, strict=True):
         both += np.take(weight * table, plane)
+        marrow += np.take(weight * _IS_MARROW, plane)
+    _mix_red_marrow(both, slab.red * marrow, levels)
     water, fat = _without_terraces(both.real, both.imag, slab)
-    _mix_red_marrow(water, fat, slab, levels)
     _lay_plates_over(water, fat, slab, levels)
     modulation = np.maximum(1 + np.float32(scanner.texture) * slab.texture, 0)
     water *= modulation
@@ -177,14 +172,13 @@ def _without_terraces(water: Field, fat: Field, slab: Slab) -> tuple[Field, Fiel
     return ramps[0], ramps[1]
 
 
-def _mix_red_marrow(water: Field, fat: Field, slab: Slab, levels: Signals) -> None:
-    """Replace a share of yellow marrow by red marrow, in place."""
-    yellow = levels.tissue[Tissue.FEMUR_EPIPHYSIS], levels.fat[Tissue.FEMUR_EPIPHYSIS]
-    share = slab.red * _IS_MARROW[slab.middle]
-    water += share * np.float32(levels.red_marrow - levels.red_marrow_fat - (yellow[0] - yellow[1]))
-    fat += share * np.float32(levels.red_marrow_fat - yellow[1])
-    np.maximum(water, 0, out=water)
-    np.maximum(fat, 0, out=fat)
+def _mix_red_marrow(both: NDArray[np.complex64], share: Field, levels: Signals) -> None:
+    """Replace yellow marrow by red marrow in a share of each pixel, in place; water is real and fat imaginary."""
+    yellow, yellow_fat = levels.tissue[Tissue.FEMUR_EPIPHYSIS], levels.fat[Tissue.FEMUR_EPIPHYSIS]
+    red_fat = levels.red_marrow_fat
+    both += share * np.complex64(levels.red_marrow - red_fat - (yellow - yellow_fat) + 1j * (red_fat - yellow_fat))
+    for part in (both.real, both.imag):
+        np.maximum(part, 0, out=part)
 
 
 def _lay_plates_over(water: Field, fat: Field, slab: Slab, levels: Signals) -> None:
@@ -241,7 +235,7 @@ def _add_artefacts(image: Field, slab: Slab, scanner: Scanner) -> None:
     if strength > 0:
         blood = np.where(slab.middle == Tissue.VESSEL, np.float32(strength), np.float32(0))
         for order in (-3, -2, -1, 1, 2, 3):
-            image += np.roll(blood, int(order * distance), axis) * np.float32(-((-0.75) ** abs(order)))
+            image += rolled(blood, int(order * distance), axis) * np.float32(-((-0.75) ** abs(order)))
         np.maximum(image, 0, out=image)
     folded = round(artefacts.wrap * image.shape[axis])
     if folded:
@@ -274,18 +268,25 @@ def _finished(acquired: NDArray[np.complex64], scanner: Scanner) -> Field:
 _IS_MARROW = np.isin(np.arange(256), [int(tissue) for tissue in MARROW]).astype(np.float32)
 
 
-def _scanner(levels: Signals, quality: Quality, rng: np.random.Generator) -> Scanner:
+def _scanner(levels: Signals, quality: Quality, field_strength_tesla: float, rng: np.random.Generator) -> Scanner:
     """Draw what does not depend on contrast."""
-    noise = float(np.exp(rng.uniform(*np.log(quality.noise))))
+    noise = _draw_noise(levels, quality, rng)
     return Scanner(
         signals=levels,
-        sampling=draw_sampling(quality.acquired_mm, rng),
+        sampling=draw_sampling(quality.acquired_mm, field_strength_tesla, rng),
         coil=draw_coil(quality.elements, quality.normalised, rng),
         artefacts=_draw_artefacts(quality.artefacts, levels.fat_left < 1, rng),
         noise=noise,
         texture=float(np.exp(rng.uniform(*np.log(_TEXTURE)))),
         offset=_draw_offset(noise, rng),
     )
+
+
+def _draw_noise(levels: Signals, quality: Quality, rng: np.random.Generator) -> float:
+    """Draw the SD of the noise as a share of unsuppressed marrow."""
+    if levels.fat_left < 1:
+        return float(levels.tissue[Tissue.MUSCLE] / np.exp(rng.uniform(*np.log(quality.water_snr))))
+    return float(np.exp(rng.uniform(*np.log(quality.noise))))
 
 
 def _draw_offset(noise: float, rng: np.random.Generator) -> float:

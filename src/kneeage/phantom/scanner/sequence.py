@@ -10,9 +10,13 @@ Sources of the constants (``m``: recalled, not read again):
 - Pai 2008, Magn Reson Imaging 26:1215, doi 10.1016/j.mri.2008.02.017: T2 of fat and marrow depends on the sequence (41
   to 160 ms) and grows with the echo train.
 - ``assumed``: chosen so that T1 signals lie in the ranges measured on adolescent 3 T coronal T1 knees (relative to
-  marrow: muscle 0.3-0.4, cartilage 0.36-0.6, cruciates about 0.5, cortex and collaterals 0.05-0.2, subcutaneous fat to
-  1.5 near the coil). One adult knee, at TR 581 and TE 20 at 3 T, was darker: muscle 0.21-0.24 (typically 0.27
-  here), subcutaneous fat 0.66 (1.0 here, 0.67 in one knee of a hundred). Plausible within a factor ``exp(+-2 spread)``.
+  marrow: muscle 0.3-0.4, cartilage 0.36-0.6, cruciates about 0.5, cortex and collaterals 0.05-0.2) and on one adult
+  knee, at TR 581 and TE 20 at 3 T, which was darker (muscle 0.21-0.24, cartilage 0.28). Plausible within a factor
+  ``exp(+-2 spread)``.
+
+Fat outside the bones has no such constant: under the skin it was 0.66 of marrow in that adult and up to 1.5 near the
+coil in the adolescents, within that adult's knee 0.8 to 1.1, and relaxation times do not tell these apart. So its
+signal is drawn, once for all fat of a knee: see ``to_marrow``.
 """
 
 from __future__ import annotations
@@ -73,6 +77,8 @@ class Material:
         fat_share: Share of its protons that are fat's.
         transfer: Largest share of the water's signal lost to magnetisation transfer, in a long echo train.
         spread: Relative SD of the signal between subjects and scanners.
+        to_marrow: Where given, the unsuppressed signal over that of yellow marrow is drawn from this range instead,
+            uniformly in its logarithm.
         source: Where the relaxation times come from.
     """
 
@@ -82,6 +88,7 @@ class Material:
     fat_share: float = 0.0
     transfer: float = 0.0
     spread: float = 0.1
+    to_marrow: Range | None = None
     source: str = "assumed"
 
 
@@ -96,17 +103,22 @@ FAT_BRIGHTENING = 0.25
 FAT_BRIGHTENING_TRAIN = 6.0
 # Echo train that reaches half of a material's loss to magnetisation transfer. Source: assumed, plausible 3-12.
 TRANSFER_TRAIN = 6.0
-# Signal of fat that spectral suppression leaves. Source: assumed.
-FAT_LEFT: Range = (0.03, 0.25)
+# Signal of fat that suppression leaves where it works: less than cartilage gives at the latest echo. Source: assumed.
+FAT_LEFT: Range = (0.02, 0.12)
 # Difference between tissues of one material in one knee, relative SD. Source: assumed.
 _LOCAL_SPREAD = 0.03
+# Signal of all fat outside the bones over that of yellow marrow, before the coil brightens what lies near it. Source:
+# see the module.
+FAT_TO_MARROW: Range = (0.58, 1.3)
 # Yellow marrow's proton density is lowered by the trabeculae in it; likewise red marrow's.
-YELLOW_MARROW = Material(0.75, (1000, 1200), (42, 38), fat_share=0.9, spread=0.0, source=f"fat: {_GOLD}; rest assumed")
-RED_MARROW = Material(0.72, (1000, 1250), (50, 45), fat_share=0.4, transfer=0.2, spread=0.15)
+YELLOW_MARROW = Material(0.88, (1000, 1200), (42, 38), fat_share=0.9, spread=0.0, source=f"fat: {_GOLD}; rest assumed")
+RED_MARROW = Material(0.84, (1000, 1250), (50, 45), fat_share=0.4, transfer=0.2, spread=0.15)
 PLATE_CARTILAGE = Material(0.92, (1050, 1230), (50, 45), transfer=0.15, spread=0.14)
 PLATE_BORDER = Material(0.42, (800, 950), (14, 12), fat_share=0.06, spread=0.35)
-PLATE_SCAR = Material(0.42, (800, 950), (14, 12), fat_share=0.3, spread=0.35)
-_FAT = Material(0.72, (1000, 1200), (45, 40), fat_share=0.94, spread=0.17, source=f"fat: {_GOLD}; rest assumed")
+PLATE_SCAR = Material(0.42, (800, 950), (14, 12), fat_share=0.12, spread=0.35)
+_FAT = Material(
+    0.72, (1000, 1200), (45, 40), fat_share=0.94, to_marrow=FAT_TO_MARROW, source=f"fat: {_GOLD}; rest assumed"
+)
 _MUSCLE = Material(0.8, (1130, 1420), (35, 32), transfer=0.25, fat_share=0.02, spread=0.16, source=_GOLD)
 _CARTILAGE = Material(0.9, (1060, 1240), (42, 37), transfer=0.2, spread=0.13, source=_GOLD)
 _FLUID = Material(1.0, (2850, 3620), (1210, 767), spread=0.15, source=_GOLD)
@@ -126,7 +138,7 @@ MATERIALS: dict[Tissue, Material] = {
     Tissue.TENDON: _LIGAMENT,
     Tissue.CRUCIATE: Material(0.75, (850, 1000), (24, 22), fat_share=0.2, spread=0.3),
     # Moving blood gives little signal: it leaves the slice between excitation and echo.
-    Tissue.VESSEL: Material(0.4, (1400, 1800), (150, 110), spread=0.7),
+    Tissue.VESSEL: Material(0.25, (1400, 1800), (100, 80), spread=0.5),
     Tissue.FLUID: _FLUID,
     Tissue.CAPSULE: Material(0.65, (800, 950), (18, 16), fat_share=0.12, spread=0.3),
     Tissue.CARTILAGE: _CARTILAGE,
@@ -274,7 +286,7 @@ def random_signals(rng: np.random.Generator) -> Signals:
     level[list(MARROW)] = marrow
     level[[Tissue.AIR, Tissue.METAL]] = rng.uniform(0, 0.04, 2)
     if rng.random() < 0.75:
-        level[list(_FATS)] = marrow * rng.uniform(0.65, 1.4)
+        level[list(_FATS)] = marrow * rng.uniform(*FAT_TO_MARROW)
     if rng.random() < 0.6:
         level[list(_FIBROUS)] = rng.uniform(0.02, 0.35, len(_FIBROUS)) * marrow
     level[Tissue.CORTEX] = marrow * (rng.uniform(0.02, 0.3) if rng.random() < 0.85 else rng.uniform(0.3, 0.6))
@@ -287,9 +299,6 @@ def random_signals(rng: np.random.Generator) -> Signals:
 _FATS = (Tissue.SUBCUTANEOUS_FAT, Tissue.DEEP_FAT, Tissue.HOFFA_FAT)
 _FIBROUS = (Tissue.LIGAMENT, Tissue.TENDON, Tissue.MENISCUS, Tissue.FASCIA, Tissue.CAPSULE, Tissue.BONE_ISLAND)
 _METAPHYSES = (Tissue.FEMUR_METAPHYSIS, Tissue.TIBIA_METAPHYSIS)
-# Signal of a metaphysis relative to its epiphysis without red marrow. Source: adolescent T1 knees show the metaphysis
-# often darker, with a step at the plate; the range is assumed.
-_METAPHYSIS_STEP: Range = (0.94, 1.03)
 
 
 def _random_plates(level: Field, marrow: float, rng: np.random.Generator) -> Signals:
@@ -318,21 +327,29 @@ class _Draw:
         self._sequence, self._fat_left, self._rng = sequence, fat_left, rng
         self._reference = sum(water_and_fat(YELLOW_MARROW, sequence))
         self._drawn: dict[Material, tuple[float, float]] = {}
-        self._step = rng.uniform(*_METAPHYSIS_STEP)
+        self._marrow = _local_factor(rng)
 
     def parts(self, material: Material) -> tuple[float, float]:
         """Water and fat of a material; the same each time."""
         if material not in self._drawn:
             water, fat = water_and_fat(material, self._sequence)
-            factor = np.exp(self._rng.normal(0, material.spread)) / self._reference
+            if material.to_marrow is None:
+                factor = np.exp(self._rng.normal(0, material.spread)) / self._reference
+            else:
+                factor = np.exp(self._rng.uniform(*np.log(material.to_marrow))) / (water + fat)
             self._drawn[material] = float(water * factor), float(fat * factor * self._fat_left)
         return self._drawn[material]
 
     def local(self, tissue: Tissue) -> tuple[float, float]:
-        """Water and fat of a tissue."""
-        factor = float(np.exp(self._rng.normal(0, _LOCAL_SPREAD))) * (self._step if tissue in _METAPHYSES else 1.0)
+        """Water and fat of a tissue; all yellow marrow of a knee is alike, so that no step lies where a plate was."""
+        factor = self._marrow if tissue in MARROW else _local_factor(self._rng)
         water, fat = self.parts(MATERIALS[tissue])
         return water * factor, fat * factor
+
+
+def _local_factor(rng: np.random.Generator) -> float:
+    """Factor on the signal of one tissue of a material."""
+    return float(np.exp(rng.normal(0, _LOCAL_SPREAD)))
 
 
 def _at(tesla: float, pair: Range) -> float:
