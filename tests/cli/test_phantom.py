@@ -49,18 +49,20 @@ def test_a_small_cohort_is_made_and_gone_on_with(run: Run, tmp_path: Path, monke
         assert len(list(csv.DictReader(file))) == 2
     assert json.loads((tmp_path / "c" / "cohort.json").read_bytes())["format"] == "nifti"
     assert "2 virtual subjects, 2 of them from an earlier run." in run(*command).stderr
+    (tmp_path / "c" / "subjects.csv").write_text("mine", encoding="utf-8")
+    assert "that table is kept as 'subjects.edited-1.csv', and a new one written." in run(*command).stderr
 
 
 def test_every_option_reaches_the_recipe(run: Run, asked: list[CohortRecipe], tmp_path: Path) -> None:
     done = run(
         *("phantom", "make", "-o", tmp_path / "c", "--preset", "table1", "--seed", "7", "--format", "nifti"),
-        *("--plane", "sagittal", "--sequence", "PD", "--fat-suppressed"),
+        *("--plane", "sagittal", "--sequence", "PD", "--fat-suppressed", "--3d"),
     )
     assert done.exit_code == 0, done.stderr
     (recipe,) = asked
     assert (recipe.preset.name, recipe.subjects, recipe.seed) == ("table1", 1553, 7)
     assert recipe.file_format is FileFormat.NIFTI
-    assert recipe.imaging == Imaging(Plane.SAGITTAL, Weighting.PD, fat_suppressed=True)
+    assert recipe.imaging == Imaging(Plane.SAGITTAL, Weighting.PD, fat_suppressed=True, volumetric=True)
     assert "largest remainder" not in done.stderr
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 
 from kneeage.core.errors import BundleError
-from kneeage.infer.engine import Engine, available_cores
+from kneeage.infer.engine import Engine
 from tests.infer.knees import segment_model
 
 
@@ -46,14 +44,3 @@ def test_an_answer_that_is_not_finite_is_refused() -> None:
     engine = Engine(segment_model(), name="x.onnx", inputs=("image",), threads=1)
     with pytest.raises(BundleError, match="not finite"):
         engine.run({"image": np.full((1, 1, 3, 4), np.nan, dtype=np.float32)})
-
-
-def test_cores_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
-    assert available_cores() == 2
-
-
-def test_cores_without_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert available_cores() == 1

@@ -52,6 +52,7 @@ def _type(*types: str) -> dict[str, Any]:
         ({"texts": {"protocol name": "三平面定位像"}}, "localizer"),
         ({"sibling_stacks": 3, "shape": (256, 256, 5)}, "localizer"),
         (_type("ORIGINAL", "PRIMARY", "LOCALIZER"), "localizer"),
+        ({"label_map": True}, "label map, not grey values"),
         (_type("DERIVED", "PRIMARY", "T2 MAP"), "derived image"),
         (_type("ORIGINAL", "PRIMARY", "P"), "derived image"),
     ],

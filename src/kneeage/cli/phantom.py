@@ -38,6 +38,7 @@ def make_phantom(
     plane: Annotated[str, typer.Option(metavar="coronal|sagittal", help="Plane of the series.")] = "coronal",
     sequence: Annotated[str, typer.Option(metavar="T1|PD|T2", help="Weighting of the series.")] = "T1",
     fat_suppressed: Annotated[bool, typer.Option("--fat-suppressed", help="Suppress the signal of fat.")] = False,
+    volumetric: Annotated[bool, typer.Option("--3d", help="A 3D series of thin slices without gap.")] = False,
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Processes on this machine; one per core if not given.")
     ] = None,
@@ -50,17 +51,19 @@ def make_phantom(
     from kneeage.phantom.cohort.make import make_cohort
 
     run = _runner(workers, scheduler)
-    recipe = _recipe(preset, subjects, seed, file_format, (plane, sequence, fat_suppressed))
+    recipe = _recipe(preset, subjects, seed, file_format, (plane, sequence, fat_suppressed, volumetric))
     _tell_share(recipe)
     with counting("Making virtual subjects") as count:
         made = make_cohort(output, recipe, run, count)
+    if made.edited_table is not None:
+        tell(f"subjects.csv had been changed: that table is kept as {made.edited_table.name!r}, and a new one written.")
     noun = "virtual subject" if made.subjects == 1 else "virtual subjects"
     tell(f"{made.subjects} {noun}, {made.kept} of them from an earlier run. For demonstration only.")
     give(str(output / "subjects.csv"))
 
 
 def _recipe(
-    preset: str, subjects: int | None, seed: int, file_format: str, imaging: tuple[str, str, bool]
+    preset: str, subjects: int | None, seed: int, file_format: str, imaging: tuple[str, str, bool, bool]
 ) -> CohortRecipe:
     """Put the options together.
 
@@ -74,7 +77,7 @@ def _recipe(
     from kneeage.phantom.cohort.write import FileFormat
     from kneeage.phantom.scanner.sequence import Weighting
 
-    plane, weighting, fat_suppressed = imaging
+    plane, weighting, fat_suppressed, volumetric = imaging
     chosen = PRESETS[one_of("preset", preset, list(PRESETS))]
     return CohortRecipe(
         chosen,
@@ -85,6 +88,7 @@ def _recipe(
             Plane(one_of("plane", plane, [Plane.CORONAL, Plane.SAGITTAL])),
             Weighting(one_of("sequence", weighting, list(Weighting))),
             fat_suppressed,
+            volumetric,
         ),
     )
 
@@ -95,7 +99,7 @@ def _runner(workers: int | None, scheduler: str | None) -> Runner:
     Raises:
         UsageError: Both places are asked for, or no worker.
     """
-    from kneeage.infer.engine import available_cores
+    from kneeage.core.machine import available_cores
     from kneeage.phantom.cohort.workers import on_cluster, on_cores
 
     if scheduler is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from kneeage.core.errors import BundleError
+from kneeage.core.machine import available_cores
 
 FloatArray32 = NDArray[np.float32]
 RUNTIME_VERSION: str = onnxruntime.__version__
@@ -83,13 +83,6 @@ class Engine:
         if not np.isfinite(logits).all():
             raise BundleError(f"network {self.name!r} answered with values that are not finite; {_REMEDY}")
         return logits
-
-
-def available_cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _session(model: bytes, name: str, threads: int) -> onnxruntime.InferenceSession:

@@ -16,7 +16,7 @@ from kneeage.infer.slices import to_slices
 
 # A slice shows a site when it shows at least this share of the site's largest width. Source: ours; it leaves out the
 # margins, where a thick slice mixes bone with soft tissue and two narrow condyles replace the one plate.
-MIN_WIDTH_SHARE = 0.6
+MIN_WIDTH_SHARE = 0.5
 # The least width of a site, well under the 50 to 80 mm of a real one. Source: ours.
 MIN_WIDTH_MM = 15.0
 # The least volume of a bone: a tenth of what one 3 mm slice through a knee shows of it. Source: ours.

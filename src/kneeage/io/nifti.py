@@ -57,6 +57,8 @@ _PACKING_LEVEL = 1
 _CHUNK_VALUES = 2**22
 # Source: NIfTI-1 standard, field xyzt_units: 0 unknown, 2 mm.
 _KNOWN_UNITS = ("unknown", "mm")
+# Source: NIfTI-1 standard, NIFTI_INTENT_LABEL 1002, as nibabel calls it: values are indices into some set of labels.
+_LABEL_INTENT = "label"
 _PLANE_OF_LETTER = dict(zip("LRAPIS", (Plane.SAGITTAL,) * 2 + (Plane.CORONAL,) * 2 + (Plane.AXIAL,) * 2, strict=True))
 _STREAM_ERRORS = (EOFError, OSError, zlib.error)
 
@@ -176,6 +178,7 @@ def describe_nifti(head: NiftiHead) -> SeriesHeader:
         shape=head.shape,
         spacing_mm=volume.spacing,
         virtual=mark == VIRTUAL_IMAGE_MARK.encode(),
+        label_map=head.header.get_intent()[0] == _LABEL_INTENT,
     )
 
 
@@ -195,7 +198,7 @@ def write_labels(path: Path, volume: Volume, *, note: str = "") -> None:
     labels = values.astype(np.uint8)
     if not np.array_equal(labels, values):
         raise UsageError("labels must be whole numbers from 0 to 255")
-    _write(Path(path), volume, labels, note)
+    _write(Path(path), volume, labels, note, intent=_LABEL_INTENT)
 
 
 def write_image(path: Path, volume: Volume, *, virtual: bool = False) -> None:
@@ -384,23 +387,24 @@ def _slice_axis(volume: Volume) -> int:
     return max(range(3), key=lambda axis: (volume.shape[axis] == 1, round(volume.spacing[axis], 3), axis))
 
 
-def _write(path: Path, volume: Volume, array: NDArray[np.generic], note: str) -> None:
+def _write(path: Path, volume: Volume, array: NDArray[np.generic], note: str, *, intent: str = "none") -> None:
     """Write under a temporary name, prove it, then give it its name."""
     if array.shape[0] != 1:
         raise UsageError(f"NIfTI files are written with one channel; found {array.shape[0]}")
     if not is_nifti_name(path.name):
         raise UsageError(f"{path.name!r} must end in .nii or .nii.gz")
     with whole_file(path) as temporary:
-        _save(_image(volume, array[0], note), temporary)
+        _save(_image(volume, array[0], note, intent), temporary)
         if not _is_same(temporary, volume, array[0]):
             raise OutputError(f"{path.name!r} does not read back as it was written; the disk may be failing")
 
 
-def _image(volume: Volume, values: NDArray[np.generic], note: str) -> Any:
+def _image(volume: Volume, values: NDArray[np.generic], note: str, intent: str) -> Any:
     """Make an image whose sform is exact; the qform is set only where it can say the same."""
     image = _NIB.Nifti1Image(values, volume.affine, dtype=values.dtype)
     image.header.set_slope_inter(1, 0)
     image.header.set_xyzt_units("mm")
+    image.header.set_intent(intent)
     image.set_sform(volume.affine, code=1)
     gram = volume.direction.T @ volume.direction
     is_perpendicular = float(np.abs(gram - np.eye(3)).max()) <= PERPENDICULAR_COSINE

@@ -186,6 +186,11 @@ def _derived(header: SeriesHeader) -> _Verdict | None:
     return _Verdict(DERIVED_POINTS, "derived image") if types[:1] == ("DERIVED",) else None
 
 
+def _label_map(header: SeriesHeader) -> _Verdict | None:
+    """Labels lie beside the image that they belong to."""
+    return _unsuitable("label map, not grey values") if header.label_map else None
+
+
 def _contrast_agent(header: SeriesHeader) -> _Verdict | None:
     """A contrast agent brightens vessels and plates."""
     if not header.acquisition.contrast_agent:
@@ -214,6 +219,7 @@ _CRITERIA: tuple[Callable[[SeriesHeader], _Verdict | None], ...] = (
     _fat,
     _localizer,
     _derived,
+    _label_map,
     _contrast_agent,
     _slices,
 )

@@ -49,6 +49,7 @@ class SeriesHeader:
         field_strength_tesla: Field strength in tesla.
         manufacturer: Maker of the equipment.
         virtual: Whether the virtual cohort made it.
+        label_map: Whether it says that its values are labels, not grey values.
         acquisition: How it was acquired; empty for NIfTI.
         body_parts: Words that name the body part, upper case.
         texts: Free texts by what they are called.
@@ -71,6 +72,7 @@ class SeriesHeader:
     field_strength_tesla: float | None
     manufacturer: str | None
     virtual: bool
+    label_map: bool = False
     acquisition: Acquisition = field(default_factory=Acquisition)
     body_parts: tuple[str, ...] = ()
     texts: dict[str, str] = field(default_factory=dict, repr=False)

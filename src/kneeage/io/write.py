@@ -54,6 +54,7 @@ class DicomHeader:
         model: Model name of the equipment.
         study_date: Date of study, series and acquisition; None: empty.
         series_number: Number of the series in its study.
+        acquisition_type: ``"2D"``, or ``"3D"`` for a series of thin slices encoded as one volume.
         scanning_sequence: Defined term such as ``"SE"`` or ``"GR"``; several are separated by a backslash.
         sequence_variant: Defined term such as ``"SK"`` or ``"NONE"``.
         scan_options: Defined term such as ``"FS"`` (fat saturation); empty: none.
@@ -80,6 +81,7 @@ class DicomHeader:
     model: str = ""
     study_date: date | None = None
     series_number: int = 1
+    acquisition_type: str = "2D"
     scanning_sequence: str = "SE"
     sequence_variant: str = "NONE"
     scan_options: str = ""
@@ -225,7 +227,7 @@ def _acquisition(volume: Volume, header: DicomHeader) -> dict[str, object]:
         "ScanningSequence": header.scanning_sequence.split("\\"),
         "SequenceVariant": header.sequence_variant.split("\\"),
         "ScanOptions": header.scan_options.split("\\") if header.scan_options else "",
-        "MRAcquisitionType": "2D",
+        "MRAcquisitionType": header.acquisition_type,
         "RepetitionTime": _decimal(header.repetition_time_ms),
         "EchoTime": _decimal(header.echo_time_ms),
         "EchoTrainLength": header.echo_train_length,

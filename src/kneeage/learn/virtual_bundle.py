@@ -35,10 +35,10 @@ from kneeage.phantom.cohort.pool import PoolSettings, SlicePool, paint_pool
 from kneeage.phantom.cohort.subject import FORENSIC_AGES_YEARS
 from kneeage.prepare.recipe import DEFAULT
 
-BUNDLE_NAME, BUNDLE_VERSION = "virtual-knee", "0.2.0"
+BUNDLE_NAME, BUNDLE_VERSION = "virtual-knee", "0.3.0"
 _SEGMENTER_FILE, _AGE_FILE = "segmenter.onnx", "age.onnx"
 # First seed of each cohort, far enough apart never to meet.
-_TRAINING_SEED, _VALIDATION_SEED, _TEST_SEED = 11_000_000, 12_000_000, 13_000_000
+_TRAINING_SEED, _VALIDATION_SEED, _TEST_SEED = 21_000_000, 22_000_000, 23_000_000
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from kneeage.core.anatomy import PLATE_SITES, Label, Plane, PlateSite, Sex
+from kneeage.core.machine import possible_processes
 from kneeage.core.manifest import AgeStage, SegmentStage
 from kneeage.core.volume import Volume
 from kneeage.infer.engine import Engine
@@ -27,11 +28,8 @@ from kneeage.infer.region import SitesSeen, age_regions, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
 from kneeage.io.output import whole_file
 from kneeage.learn.data import SubjectRegions, save_regions
-from kneeage.phantom.cohort.subject import HOSPITAL_A, HOSPITAL_B, Hospital, VirtualSubject, virtual_subject
+from kneeage.phantom.cohort.subject import HOSPITAL_A, HOSPITAL_B, VirtualSubject, virtual_subject
 from kneeage.prepare.recipe import DEFAULT, prepare
-
-# Training needs only the slices through the sites, so that the rest need not be painted.
-_TRAINING_SLICES = (11, 13)
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def make_regions(folder: Path, seeds: Iterable[int], job: RegionJob, workers: in
         note: What the progress bar says.
     """
     missing = [seed for seed in seeds if not _facts_file(folder, seed).exists()]
-    with ProcessPoolExecutor(workers) as executor:
+    with ProcessPoolExecutor(possible_processes(workers)) as executor:
         done = executor.map(_make_subject, missing, [folder] * len(missing), [job] * len(missing))
         for _ in track(done, description=note, total=len(missing)):
             pass
@@ -107,13 +105,7 @@ def write_regions(folder: Path, subject: VirtualSubject, job: RegionJob) -> None
 
 def _subject(seed: int, *, whole_series: bool) -> VirtualSubject:
     """Make a virtual subject with a whole series, or with the slices about the sites alone."""
-    hospital = (HOSPITAL_A, HOSPITAL_B)[seed % 2]
-    return virtual_subject(seed, hospital=hospital if whole_series else about_the_sites(hospital))
-
-
-def about_the_sites(hospital: Hospital) -> Hospital:
-    """The same hospital with coronal series of fewer slices: those about the plates' sites."""
-    return replace(hospital, coronal=replace(hospital.coronal, slices=_TRAINING_SLICES))
+    return virtual_subject(seed, hospital=(HOSPITAL_A, HOSPITAL_B)[seed % 2], about_the_sites=not whole_series)
 
 
 @lru_cache(maxsize=2)

@@ -189,6 +189,8 @@ def test_a_full_disk_is_said_from_a_process(small_disk: Path) -> None:
     [
         ({"seed": 2}, "seed = 1; this run has 2"),
         ({"subjects": 2}, "subjects = 3; this run has 2"),
+        ({"imaging": Imaging()}, "planes_per_slice = 1; this run has 5"),
+        ({"imaging": Imaging(volumetric=True, planes_per_slice=1)}, "volumetric = False; this run has True"),
         ({"file_format": FileFormat.DICOM}, "format = 'nifti'; this run has 'dicom'"),
         ({"preset": replace(SMALL_PRESET, growth=FORENSIC.with_value("tempo_sd_years", 0.5))}, "growth_table_sha256"),
     ],
@@ -216,13 +218,35 @@ def test_a_name_that_no_disk_takes_is_said(tmp_path: Path) -> None:
         make(tmp_path / ("x" * 300))
 
 
-def test_a_table_that_another_program_saved_is_written_anew(tmp_path: Path) -> None:
-    make(tmp_path / "cohort", small_recipe(1))
-    table = tmp_path / "cohort" / "subjects.csv"
+def test_an_edited_table_is_kept_beside_a_new_one(tmp_path: Path) -> None:
+    folder = tmp_path / "cohort"
+    assert make(folder, small_recipe(1)).edited_table is None
+    table = folder / "subjects.csv"
     before = table.read_bytes()
-    table.write_bytes(before.decode().encode("utf-16"))
-    assert make(tmp_path / "cohort", small_recipe(1)).kept == 1
-    assert table.read_bytes() == before
+    for number in (1, 2):
+        table.write_bytes(before + b"my note\n")
+        made = make(folder, small_recipe(1))
+        assert made == MadeCohort(1, 1, folder / f"subjects.edited-{number}.csv")
+        assert made.edited_table is not None
+        assert made.edited_table.read_bytes() == before + b"my note\n"
+        assert table.read_bytes() == before
+
+
+def test_a_second_run_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "cohort"
+
+    def meanwhile(work: Callable[[Member], None], members: Sequence[Member]) -> Iterator[None]:
+        with pytest.raises(OutputError, match="another run is making the cohort"):
+            make(folder)
+        return here(work, members)
+
+    assert make(folder, run=meanwhile) == MadeCohort(subjects=3, kept=0)
+
+
+def test_a_3d_cohort_says_so(tmp_path: Path) -> None:
+    make(tmp_path / "cohort", replace(small_recipe(1), imaging=Imaging(volumetric=True, planes_per_slice=1)))
+    assert json.loads((tmp_path / "cohort" / "cohort.json").read_bytes())["volumetric"] is True
+    assert [row["volumetric"] for row in rows_of(tmp_path / "cohort")] == ["1"]
 
 
 def test_one_member_can_be_made_on_its_own(whole: Path, tmp_path: Path) -> None:

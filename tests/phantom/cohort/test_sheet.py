@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from kneeage.core.anatomy import LABEL_COLOURS, Label, Plane, Sex
+from kneeage.core.volume import Volume
 from kneeage.phantom.cohort import sheet
 from kneeage.phantom.cohort.sheet import Row, Tile
-from kneeage.phantom.cohort.subject import HOSPITAL_A, Imaging
+from kneeage.phantom.cohort.subject import HOSPITAL_A, HOSPITAL_B, Hospital, Imaging
 
 WIDTH, HEIGHT = sheet._TILE
 PERSON = sheet.Person(3, 14.5, Sex.MALE, HOSPITAL_A)
@@ -81,4 +82,40 @@ def test_rows_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_plan_is_a_part_of_the_sheet() -> None:
-    assert len(sheet._plans(0)) == 8
+    assert len(sheet._plans(0)) == 9
+
+
+def test_a_3d_series_says_so_and_is_shown_at_the_same_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Imaging] = []
+
+    def shown(_person: sheet.Person, imaging: Imaging) -> list[tuple[np.ndarray, np.ndarray]]:
+        asked.append(imaging)
+        return [(np.zeros((HEIGHT, WIDTH), np.uint8),) * 2]
+
+    monkeypatch.setattr(sheet, "_slices", shown)
+    (row,) = sheet._ages(Imaging(volumetric=True), (14,), 0, Sex.MALE, HOSPITAL_A)
+    assert row.heading == "Coronal T1, 3D, hospital A, male"
+    assert asked == [Imaging(volumetric=True)]
+
+
+@pytest.mark.parametrize("hospital", [HOSPITAL_A, HOSPITAL_B])
+def test_no_tile_is_larger_than_a_field_of_view(hospital: Hospital) -> None:
+    smallest = min(layout.field_of_view_mm[0] for layout in (hospital.coronal, hospital.sagittal, hospital.volumetric))
+    assert max(sheet._TILE) * sheet._TILE_PIXEL_MM <= smallest
+
+
+@pytest.mark.parametrize("spacing_mm", [0.2, 0.6])
+def test_a_cut_keeps_the_scale_whatever_the_pixels(spacing_mm: float) -> None:
+    count = round(150 / spacing_mm)
+    away = (np.arange(count) - (count - 1) / 2) * spacing_mm
+    square = (np.abs(away)[:, None] < 20) & (np.abs(away) < 30)
+    volume = Volume(square.astype(np.float32)[None, :, :, None], np.diag([spacing_mm, spacing_mm, 3.0, 1.0]))
+    cut = sheet._cut(volume, 0, 1)
+    assert cut.sum() * sheet._TILE_PIXEL_MM**2 == pytest.approx(40 * 60, rel=0.03)
+    assert (cut[HEIGHT // 2] > 0.5).sum() * sheet._TILE_PIXEL_MM == pytest.approx(40, abs=1)
+
+
+def test_fine_noise_is_smoothed_where_the_sheet_is_coarser() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, (1, 700, 700, 1)).astype(np.float32)
+    fine = sheet._cut(Volume(noise, np.diag([0.2, 0.2, 3.0, 1.0])), 0, 1)
+    assert fine.std() < 0.5

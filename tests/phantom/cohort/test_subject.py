@@ -14,6 +14,8 @@ from kneeage.phantom.cohort import subject as cohort
 from kneeage.phantom.cohort.body import Percentiles
 from kneeage.phantom.cohort.subject import (
     HOSPITAL_A,
+    HOSPITAL_B,
+    Hospital,
     Imaging,
     Purpose,
     VirtualSubject,
@@ -132,7 +134,36 @@ def test_a_contrast_that_is_asked_for_is_acquired(weighting: Weighting, fat_supp
     subject, usual = small_subject(imaging=imaging), small_subject()
     assert (subject.sequence.weighting, subject.sequence.fat_suppressed) == (weighting, fat_suppressed)
     np.testing.assert_array_equal(subject.labels.array, usual.labels.array)
-    assert np.abs(subject.volume.array - usual.volume.array).mean() > 20
+    assert np.abs(subject.volume.array - usual.volume.array).mean() > 0.05 * usual.volume.array.mean()
+
+
+def test_a_3d_series_has_thin_slices_without_gap() -> None:
+    subject, usual = small_subject(imaging=replace(ONE_PLANE, volumetric=True)), small_subject()
+    assert (subject.volumetric, usual.volumetric) == (True, False)
+    assert subject.volume.shape[2] == 2 * usual.volume.shape[2]
+    assert subject.protocol.thickness_mm == subject.protocol.spacing_mm == usual.protocol.spacing_mm / 2
+
+
+@pytest.mark.parametrize("hospital", [HOSPITAL_A, HOSPITAL_B])
+def test_slices_about_the_sites_are_those_of_the_whole_series(hospital: Hospital) -> None:
+    coronal = replace(hospital.coronal, pixels=(128,))
+    hospital = replace(hospital, coronal=coronal)
+    whole, about = (
+        virtual_subject(5, hospital=hospital, imaging=ONE_PLANE, chronological_age_years=11.0, about_the_sites=chosen)
+        for chosen in (False, True)
+    )
+    first = next(
+        index
+        for index in range(whole.protocol.slices)
+        if np.allclose(whole.protocol.grids()[index].centre, about.protocol.grids()[0].centre)
+    )
+    last = first + about.protocol.slices
+    assert about.protocol.slices < 0.75 * whole.protocol.slices
+    np.testing.assert_array_equal(about.labels.array, whole.labels.array[..., first:last])
+    beyond = np.concatenate([whole.labels.array[..., :first], whole.labels.array[..., last:]], axis=-1)
+    plates = (Label.DISTAL_FEMUR_PHYSIS, Label.PROXIMAL_TIBIA_PHYSIS)
+    femur, tibia = ((beyond == label).any(axis=(0, 1, 2)) for label in plates)
+    assert not (femur & tibia).any()
 
 
 def test_the_growth_law_can_be_chosen() -> None:

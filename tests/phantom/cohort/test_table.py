@@ -44,7 +44,7 @@ def test_the_row_says_who_and_how(subject: VirtualSubject) -> None:
 
 
 def test_the_row_holds_latents_stages_and_findings(subject: VirtualSubject) -> None:
-    row = subject_row(subject, "training", "")
+    row = subject_row(replace(subject, effusion_mm=0.5), "training", "")
     latents = subject.latents
     assert row["femur_thickness_mm"] == latents.femur.thickness_mm
     assert row["tuberosity_bridged"] == latents.tuberosity.bridged

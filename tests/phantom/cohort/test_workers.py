@@ -54,6 +54,13 @@ def test_every_item_is_done_once_on_one_thread_each(tmp_path: Path) -> None:
     assert dict(os.environ) == before
 
 
+def test_no_more_processes_are_asked_for_than_the_system_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("kneeage.phantom.cohort.workers.possible_processes", lambda wanted: asked.append(wanted) or 1)
+    assert list(on_cores(partial(note, tmp_path), range(2), 99)) == [None] * 2
+    assert asked == [99]
+
+
 def test_nothing_to_do_is_done_at_once() -> None:
     assert list(on_cores(refuse, [], 4)) == []
 

@@ -38,7 +38,8 @@ each_series = pytest.mark.parametrize("series", SERIES, ids=NAMES)
 @cache
 def subject_of(plane: Plane, weighting: Weighting, fat_suppressed: bool, side: Side) -> VirtualSubject:
     hospital = coarse(HOSPITAL_A if side is Side.RIGHT else HOSPITAL_B)
-    return virtual_subject(4, side=side, hospital=hospital, imaging=Imaging(plane, weighting, fat_suppressed, 1))
+    imaging = Imaging(plane, weighting, fat_suppressed, planes_per_slice=1)
+    return virtual_subject(4, side=side, hospital=hospital, imaging=imaging)
 
 
 def require(tool: str, package: str) -> None:
@@ -113,6 +114,7 @@ def test_the_header_says_how_the_series_was_made(series: Any, tmp_path: Path) ->
     assert instance.EchoTrainLength == sequence.echo_train_length
     assert instance.MagneticFieldStrength == sequence.field_strength_tesla
     assert instance.ScanningSequence == "SE"
+    assert instance.MRAcquisitionType == "2D"
     assert instance.SequenceVariant == ("SK" if sequence.echo_train_length > 1 else "NONE")
     assert instance.get("ScanOptions", "") == ("FS" if sequence.fat_suppressed else "")
     assert instance.SliceThickness == pytest.approx(subject.protocol.thickness_mm)
@@ -120,6 +122,19 @@ def test_the_header_says_how_the_series_was_made(series: Any, tmp_path: Path) ->
     assert instance.Manufacturer == VIRTUAL_IMAGE_MARK
     assert instance.SeriesDescription.endswith("knee (virtual)")
     assert instance.PatientID == "V000000000004"
+
+
+@pytest.mark.parametrize("file_format", list(FileFormat))
+def test_a_3d_series_is_written_and_read_back(file_format: FileFormat, tmp_path: Path) -> None:
+    imaging = Imaging(volumetric=True, planes_per_slice=1)
+    subject = virtual_subject(4, hospital=coarse(HOSPITAL_A), imaging=imaging)
+    image = write_subject(tmp_path, subject, file_format)
+    require_same(load(image).volume, subject.volume)
+    if file_format is FileFormat.DICOM:
+        instance = pydicom.dcmread(next(image.iterdir()))
+        assert instance.MRAcquisitionType == "3D"
+        assert "3D" in instance.SeriesDescription
+        assert instance.SliceThickness == instance.SpacingBetweenSlices == 8
 
 
 def test_the_header_tells_neither_age_nor_size(tmp_path: Path) -> None:
@@ -145,6 +160,9 @@ def test_image_and_labels_lie_beside_each_other(file_format: FileFormat, tmp_pat
     require_same(image.volume, subject.volume)
     require_same(Volume(np.asarray(labels.dataobj)[None], labels.affine), subject.labels)
     assert image.header.virtual
+    chosen = [candidate.key for candidate in list_candidates(tmp_path) if candidate.suitable]
+    assert len(chosen) == 1
+    assert "labels" not in chosen[0]
     assert labels.get_data_dtype() == np.uint8
     assert bytes(labels.header["descrip"].tobytes()).rstrip(b"\0").decode() == VIRTUAL_IMAGE_MARK
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from kneeage.core.errors import OutputError, UsageError
 from kneeage.core.manifest import VIRTUAL_POPULATION
 from kneeage.io.itksnap import write_label_descriptions
 from kneeage.io.output import whole_file, whole_folder
+from kneeage.phantom.cohort.lock import only_run
 from kneeage.phantom.cohort.presets import Member, Preset, roster
 from kneeage.phantom.cohort.subject import CORONAL_T1, Imaging, virtual_subject
 from kneeage.phantom.cohort.table import Row, subject_row, table_text
 from kneeage.phantom.cohort.write import LABELS_FILE, FileFormat, write_subject
 from kneeage.phantom.growth.table import table_hash
 
-COHORT_SCHEMA_VERSION = "1.0"
+COHORT_SCHEMA_VERSION = "1.1"
 MANIFEST_FILE, TABLE_FILE, DESCRIPTIONS_FILE, README_FILE = "cohort.json", "subjects.csv", "labels.txt", "README.txt"
 SUBJECTS_FOLDER, FACTS_FILE = "subjects", "subject.json"
 
@@ -72,6 +74,8 @@ class CohortRecipe:
             "plane": self.imaging.plane.value,
             "weighting": self.imaging.weighting.value,
             "fat_suppressed": self.imaging.fat_suppressed,
+            "volumetric": self.imaging.volumetric,
+            "planes_per_slice": self.imaging.planes_per_slice,
             "growth_table_sha256": table_hash(self.preset.growth),
             "software": {"kneeage": __version__, "numpy": np.__version__, "scipy": scipy.__version__},
         }
@@ -87,10 +91,12 @@ class MadeCohort:
     Args:
         subjects: Subjects of the cohort.
         kept: Those of them that an earlier run had made.
+        edited_table: Where a subject table lies that was not as the run before had written it; None: it was.
     """
 
     subjects: int
     kept: int
+    edited_table: Path | None = None
 
 
 def make_cohort(folder: Path, recipe: CohortRecipe, run: Runner, tell: Callable[[int, int], None]) -> MadeCohort:
@@ -104,19 +110,20 @@ def make_cohort(folder: Path, recipe: CohortRecipe, run: Runner, tell: Callable[
 
     Raises:
         UsageError: The recipe is out of range, or the folder holds a cohort of another recipe.
-        OutputError: The folder cannot be written.
+        OutputError: The folder cannot be written, or another run is writing it.
         WorkerError: A process died.
     """
     folder = Path(folder).absolute()
     members = roster(recipe.preset, recipe.subjects, recipe.seed)
     _begin(folder, recipe)
-    missing = [member for member in members if not _is_whole(_place(folder, member))]
-    kept = len(members) - len(missing)
-    tell(kept, len(members))
-    for done, _ in enumerate(run(partial(make_member, folder, recipe), missing), kept + 1):
-        tell(done, len(members))
-    _write_table(folder, members)
-    return MadeCohort(len(members), kept)
+    with only_run(folder / MANIFEST_FILE):
+        _remove_left_overs(folder)
+        missing = [member for member in members if not _is_whole(_place(folder, member))]
+        kept = len(members) - len(missing)
+        tell(kept, len(members))
+        for done, _ in enumerate(run(partial(make_member, folder, recipe), missing), kept + 1):
+            tell(done, len(members))
+        return MadeCohort(len(members), kept, _write_table(folder, members))
 
 
 def make_member(folder: Path, recipe: CohortRecipe, member: Member) -> None:
@@ -152,14 +159,18 @@ def _begin(folder: Path, recipe: CohortRecipe) -> None:
     """Make the folder with all that does not depend on the subjects, or prove that it is of this recipe."""
     if _is_begun(folder):
         _require_same(folder / MANIFEST_FILE, recipe.manifest())
-        for left in (folder / SUBJECTS_FOLDER).glob(".*.part.*"):
-            shutil.rmtree(left, ignore_errors=True)
         return
     with whole_folder(folder) as whole:
         (whole / MANIFEST_FILE).write_text(_as_json(recipe.manifest()), encoding="utf-8", newline="\n")
         (whole / README_FILE).write_text(_readme(), encoding="utf-8", newline="\n")
         write_label_descriptions(whole / DESCRIPTIONS_FILE)
         (whole / SUBJECTS_FOLDER).mkdir()
+
+
+def _remove_left_overs(folder: Path) -> None:
+    """Remove what a killed run left half written."""
+    for left in (folder / SUBJECTS_FOLDER).glob(".*.part.*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _is_begun(folder: Path) -> bool:
@@ -216,15 +227,23 @@ def _sizes(place: Path) -> dict[str, int]:
     return {_from(place, path): path.stat().st_size for path in files}
 
 
-def _write_table(folder: Path, members: list[Member]) -> None:
-    """Write the subject table from what was written beside each subject."""
+def _write_table(folder: Path, members: list[Member]) -> Path | None:
+    """Write the subject table from what was written beside each subject; say where an edited one was kept."""
     rows: list[Row] = [json.loads((_place(folder, member) / FACTS_FILE).read_bytes())["row"] for member in members]
     table, text = folder / TABLE_FILE, table_text(rows)
     if table.exists() and table.read_bytes() == text.encode():
-        return
-    table.unlink(missing_ok=True)
+        return None
+    edited = _set_aside(table) if table.exists() else None
     with whole_file(table) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+    return edited
+
+
+def _set_aside(table: Path) -> Path:
+    """Give a table that somebody changed the first free name beside its own."""
+    names = (table.with_stem(f"{table.stem}.edited-{number}") for number in count(1))
+    free = next(name for name in names if not name.exists())
+    return table.rename(free)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

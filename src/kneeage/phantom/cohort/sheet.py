@@ -28,9 +28,9 @@ ByteArray = NDArray[np.uint8]
 Told = Callable[[int, int], None]
 
 COLUMNS = 6
-# Width and height of a tile in pixels and what a pixel of it shows.
-_TILE = (212, 236)
-_TILE_PIXEL_MM = 0.57
+# Width and height of a tile in pixels and what a pixel of it shows: together no more than the smallest field of view.
+_TILE = (240, 240)
+_TILE_PIXEL_MM = 0.5
 _GAP = 6
 _HEADER_HEIGHT = 64
 _HEADING_HEIGHT = 30
@@ -115,6 +115,7 @@ def contact_sheet(seed: int = 0, tell: Told = lambda _done, _total: None) -> byt
 def _plans(seed: int) -> list[Callable[[], list[Row]]]:
     """What is shown, row by row, as work still to be done."""
     young, half_closed = (Person(seed + n, age, Sex.MALE, HOSPITAL_A) for n, age in ((40, 14.5), (41, 16.5)))
+    thin_slices = Imaging(volumetric=True)
     return [
         lambda: _ages(Imaging(), (8, 10, 12, 13, 14, 15), seed, Sex.MALE, HOSPITAL_A),
         lambda: _ages(Imaging(), (16, 17, 18, 19, 21, 25), seed + 6, Sex.MALE, HOSPITAL_A),
@@ -122,6 +123,7 @@ def _plans(seed: int) -> list[Callable[[], list[Row]]]:
         lambda: _through(young, Plane.CORONAL),
         lambda: _ages(Imaging(Plane.SAGITTAL), (8, 12, 14, 16, 18, 25), seed + 18, Sex.MALE, HOSPITAL_A),
         lambda: _through(half_closed, Plane.SAGITTAL),
+        lambda: _ages(thin_slices, (10, 12, 14, 15, 16, 18), seed + 44, Sex.MALE, HOSPITAL_A),
         lambda: _contrasts(Plane.CORONAL, Person(seed + 42, 15.5, Sex.FEMALE, HOSPITAL_A)),
         lambda: _contrasts(Plane.SAGITTAL, Person(seed + 43, 15.5, Sex.MALE, HOSPITAL_B)),
     ]
@@ -131,7 +133,8 @@ def _ages(imaging: Imaging, ages_years: Sequence[int], seed: int, sex: Sex, hosp
     """One slice each of persons of rising age."""
     people = [Person(seed + n, age + 0.5, sex, hospital) for n, age in enumerate(ages_years)]
     tiles = tuple(Tile(f"{person.age_years:g} y", *_slices(person, imaging)[0]) for person in people)
-    return [Row(f"{_named(imaging.plane)} T1, hospital {hospital.name}, {sex.value}", _without_labels(tiles))]
+    series = f"{_named(imaging.plane)} T1{', 3D' if imaging.volumetric else ''}"
+    return [Row(f"{series}, hospital {hospital.name}, {sex.value}", _without_labels(tiles))]
 
 
 def _through(person: Person, plane: Plane) -> list[Row]:
@@ -197,9 +200,14 @@ def _knee(person: Person) -> Knee:
 
 
 def _cut(volume: Volume, k: int, order: int) -> NDArray[np.float32]:
-    """One slice at the sheet's scale about its middle, shape (rows, columns) of a tile."""
+    """One slice at the sheet's scale about its middle, shape (rows, columns) of a tile.
+
+    Where the sheet is coarser than the slice, grey values (order above 0) are smoothed first.
+    """
     pixels = volume.array[0, :, :, k].T.astype(np.float32)
     across, down = volume.spacing[:2]
+    if order:
+        pixels = ndimage.gaussian_filter(pixels, [max(_TILE_PIXEL_MM / step - 1, 0) / 2 for step in (down, across)])
     width, height = _TILE
     rows = (np.arange(height) - (height - 1) / 2) * _TILE_PIXEL_MM / down + (pixels.shape[0] - 1) / 2
     columns = (np.arange(width) - (width - 1) / 2) * _TILE_PIXEL_MM / across + (pixels.shape[1] - 1) / 2

@@ -70,6 +70,7 @@ def _imaging(subject: VirtualSubject) -> Row:
         "plane": subject.plane.value,
         "sequence": sequence_name(sequence),
         "fat_suppressed": sequence.fat_suppressed,
+        "volumetric": subject.volumetric,
         "repetition_time_ms": sequence.repetition_time_ms,
         "echo_time_ms": sequence.echo_time_ms,
         "echo_train_length": sequence.echo_train_length,

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from kneeage.core.errors import UsageError, WorkerError
+from kneeage.core.machine import possible_processes
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -31,7 +32,7 @@ def on_cores(work: Callable[[Item], None], items: Sequence[Item], workers: int) 
     Args:
         work: What is done with each item; a function of a module.
         items: The items.
-        workers: Number of processes.
+        workers: Number of processes wanted; Windows takes 61.
 
     Yields:
         None after each finished item.
@@ -39,6 +40,7 @@ def on_cores(work: Callable[[Item], None], items: Sequence[Item], workers: int) 
     Raises:
         WorkerError: A process died.
     """
+    workers = possible_processes(workers)
     context = multiprocessing.get_context("spawn")
     with _one_thread(), ProcessPoolExecutor(workers, context, _follow_parent) as executor:
         try:

@@ -86,16 +86,18 @@ def dicom_header(subject: VirtualSubject) -> DicomHeader:
     sequence = subject.sequence
     # Subjects of one seed may differ in age, growth law and protocol, so that only the pixels tell series apart.
     pixels = hashlib.sha256(subject.volume.array.tobytes()).hexdigest()
+    kind = f"{sequence_name(sequence)} 3D" if subject.volumetric else sequence_name(sequence)
     return DicomHeader(
         uid_seed=f"kneeage virtual subject {subject.seed} {pixels}",
         subject_id=subject.subject_id,
         sex=subject.sex,
         side=subject.side,
-        description=f"{_PLANE_WORDS[subject.plane]} {sequence_name(sequence)} knee (virtual)",
+        description=f"{_PLANE_WORDS[subject.plane]} {kind} knee (virtual)",
         manufacturer=VIRTUAL_IMAGE_MARK,
         model=f"hospital {subject.hospital}",
         study_date=STUDY_DATE,
         sequence_variant="SK" if sequence.echo_train_length > 1 else "NONE",
+        acquisition_type="3D" if subject.volumetric else "2D",
         scan_options="FS" if sequence.fat_suppressed else "",
         repetition_time_ms=sequence.repetition_time_ms,
         echo_time_ms=sequence.echo_time_ms,

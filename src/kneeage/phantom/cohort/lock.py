@@ -1,0 +1,70 @@
+"""One run at a time writes a cohort: a lock on its manifest, which ends with the process however that ends."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from kneeage.core.errors import OutputError
+
+_HELD = frozenset({errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK})
+# File systems that know no locks: there two runs are not told apart.
+_UNKNOWN = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+
+if sys.platform == "win32":
+    import msvcrt
+
+    # Windows locks bytes against every reader, so the byte lies far beyond the end of the file.
+    _FAR = 2**30
+
+    def _lock(file: BinaryIO) -> None:
+        """Lock a file, or fail at once."""
+        file.seek(_FAR)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(file: BinaryIO) -> None:
+        """Lock a file, or fail at once."""
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def only_run(manifest: Path) -> Iterator[None]:
+    """Keep other runs away from a cohort while the block lasts.
+
+    Args:
+        manifest: The cohort's manifest; it stays as it is.
+
+    Raises:
+        OutputError: Another run has the cohort, or the manifest cannot be opened for writing.
+    """
+    try:
+        file = manifest.open("r+b")
+    except OSError as error:
+        raise OutputError(f"{str(manifest)!r} cannot be opened for writing ({error.strerror}); allow it") from error
+    with file:
+        _acquire(file, manifest)
+        yield
+
+
+def _acquire(file: BinaryIO, manifest: Path) -> None:
+    """Take the lock.
+
+    Raises:
+        OutputError: Another run has it.
+    """
+    try:
+        _lock(file)
+    except OSError as error:
+        if error.errno in _HELD:
+            raise OutputError(
+                f"another run is making the cohort in {str(manifest.parent)!r}; wait until it ends or stop it, and run "
+                "again to go on, or choose another output folder"
+            ) from None
+        if error.errno not in _UNKNOWN:
+            raise OutputError(f"{str(manifest)!r} cannot be locked ({error.strerror}); try again") from error
