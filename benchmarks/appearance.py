@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -23,8 +24,12 @@ _SEARCH_MM, _ALONG_MM = 1.5, 1.2
 # Height of the part of the leg whose outline is looked at.
 _OUTLINE_HEIGHT_MM = 90.0
 _PATCH_MM, _PATCH_PIXEL_MM = 64.0, 0.5
+# Texture is what lies between a common resolution and the trend, both given as the SD of a Gaussian.
+_FINE_SIGMA_MM, _TREND_SIGMA_MM = 0.25, 4.0
 # Percentile of the edges' widths that tells how sharp an image is.
 _SHARPEST = 20
+# Cap of a condyle: darker than this share of its marrow, looked for this far up from a point in the marrow.
+_CAP_SHARE, _CAP_REACH_MM, _FINE_MM = 0.2, 14.0, 0.05
 _FREQUENCIES_PER_MM = (0.06, 0.5)
 QUANTILES = np.linspace(0.002, 0.998, 499)
 
@@ -46,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Start:
-    """A point in the marrow of the femoral shaft: slice, row and column."""
+    """A point in marrow, from which profiles go out: slice, row and column."""
 
     k: int
     row: int
@@ -64,6 +69,7 @@ class Look:
         regions: Masks of the images' shape: marrow, muscle, subcutaneous fat, cartilage, air.
         sites: Sites of the plates by the bone's name.
         shaft: Points in the femoral shaft.
+        condyles: Points a few mm below the tops of the posterior condyles.
         central: Slices through the middle of both bones.
         both_bones: Slices that hold both bones.
     """
@@ -74,10 +80,11 @@ class Look:
     regions: dict[str, BoolArray]
     sites: dict[str, list[Line]]
     shaft: list[Start]
+    condyles: list[Start]
     central: list[int]
     both_bones: list[int]
 
-    @property
+    @cached_property
     def marrow(self) -> float:
         """Median of the marrow."""
         return float(np.median(self.images[self.regions["marrow"]]))
@@ -90,7 +97,10 @@ def measure(look: Look) -> dict[str, float]:
         **{name: _ratio(look, name) for name in ("muscle", "subcutaneous fat", "cartilage", "air")},
         "cortex": cortex,
         "edge spread, mm": edge,
-        "texture SD": _texture(look),
+        "brighter fat": _brighter_fat(look),
+        "cap, mm": _cap(look),
+        "texture SD": _texture(look, _FINE_SIGMA_MM),
+        "unfiltered SD": _texture(look, 0.0),
         "shading": _shading(look),
         "outline, mm": _outline(look),
         "spectrum slope": _slope(look),
@@ -167,14 +177,41 @@ def _crossing(profile: FloatArray, dark: int, level: float) -> float:
     return n + float((profile[n] - level) / max(profile[n] - profile[n + 1], 1e-6))
 
 
-def _texture(look: Look) -> float:
-    """SD of marrow relative to its local mean (4 mm), at a common resolution (0.25 mm)."""
+def _brighter_fat(look: Look) -> float:
+    """Share of the subcutaneous fat's pixels that are brighter than the median of marrow."""
+    fat = look.images[look.regions["subcutaneous fat"]]
+    return float(np.mean(fat > look.marrow)) if fat.size else float("nan")
+
+
+def _cap(look: Look) -> float:
+    """Thickness of what is nearly black on top of the posterior condyles, in mm; 0 where nothing is."""
+    found = [_black_mm(_upwards(look, start)) for start in look.condyles]
+    return float(np.median(found)) if found else float("nan")
+
+
+def _upwards(look: Look, start: Start) -> NDArray[np.float64]:
+    """Profile from a point upwards in fine steps, a mean over about a millimetre across."""
+    half = max(round(0.5 / look.pixel_mm), 1)
+    band = look.images[start.k, : start.row + 1, start.column - half : start.column + half + 1].mean(axis=1)[::-1]
+    places = np.arange(0, _CAP_REACH_MM, _FINE_MM)
+    return np.asarray(np.interp(places, np.arange(len(band)) * look.pixel_mm, band), np.float64)
+
+
+def _black_mm(profile: NDArray[np.float64]) -> float:
+    """Length of the first nearly black run of a fine profile that begins in marrow."""
+    black = profile < _CAP_SHARE * np.median(profile[: round(3 / _FINE_MM)])
+    runs, _ = ndimage.label(black)
+    return float(np.sum(runs == 1)) * _FINE_MM
+
+
+def _texture(look: Look, sigma_mm: float) -> float:
+    """SD of marrow relative to its local mean, at a resolution given as the SD of a Gaussian."""
     found = []
     for k in look.central:
         inside = ndimage.binary_erosion(look.regions["marrow"][k], iterations=max(round(1.0 / look.pixel_mm), 1))
         weight = inside.astype(np.float32)
-        fine = _smooth_inside(look.images[k], weight, 0.25 / look.pixel_mm)
-        trend = _smooth_inside(look.images[k], weight, 4.0 / look.pixel_mm)
+        fine = _smooth_inside(look.images[k], weight, sigma_mm / look.pixel_mm)
+        trend = _smooth_inside(look.images[k], weight, _TREND_SIGMA_MM / look.pixel_mm)
         found.append(fine[inside] / trend[inside])
     return float(np.std(np.concatenate(found)))
 

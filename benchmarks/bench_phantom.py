@@ -26,13 +26,13 @@ import scipy
 
 import kneeage
 from kneeage.core.anatomy import Sex, Side
-from kneeage.infer.engine import available_cores
+from kneeage.core.machine import available_cores
 from kneeage.phantom.anatomy import knee as anatomy
 from kneeage.phantom.anatomy.lattice import Lattice
 from kneeage.phantom.cohort import subject as cohort
-from kneeage.phantom.cohort.make import CohortRecipe, make_cohort
-from kneeage.phantom.cohort.presets import PRESETS
-from kneeage.phantom.cohort.subject import HOSPITAL_A, virtual_subject
+from kneeage.phantom.cohort.make import CohortRecipe, make_cohort, make_member
+from kneeage.phantom.cohort.presets import PRESETS, Member, roster
+from kneeage.phantom.cohort.subject import CORONAL_T1, HOSPITAL_A, plan_series, virtual_subject
 from kneeage.phantom.cohort.workers import on_cores
 from kneeage.phantom.cohort.write import FileFormat, write_subject
 
@@ -57,11 +57,16 @@ class SubjectTimes:
 
 @dataclass(frozen=True)
 class Sample:
-    """A part of a preset that was made: how many subjects, in how many seconds, by how many processes."""
+    """A part of a preset that was made: how many subjects, in how many seconds, by how many processes.
+
+    ``megapixels`` are those of one subject of the sample, ``megapixels_of_all`` those of one of the whole preset.
+    """
 
     subjects: int
     seconds: float
     workers: int
+    megapixels: float
+    megapixels_of_all: float
 
     @property
     def seconds_per_subject(self) -> float:
@@ -96,28 +101,29 @@ def main() -> None:
     """Measure, print and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7, help="repeats of one subject (default: 7)")
-    parser.add_argument("--subjects", type=int, default=40, help="subjects of the sample (default: 40)")
+    parser.add_argument("--subjects", type=int, default=40, help="subjects of the mix and the sample (default: 40)")
     parser.add_argument("--workers", type=int, default=2, help="processes of the sample (default: 2)")
     parser.add_argument("--output", type=Path, default=REPORT, help="Markdown file to write")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        times, reference = _measured_apart(Path(scratch), options.runs)
+        times, mix, reference = _measured_apart(Path(scratch), options.runs, options.subjects)
         sample = _make_sample(Path(scratch), options.subjects, options.workers)
-    text = report(times, reference, sample)
+    text = report(times, mix, reference, sample)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 
 
-def report(times: list[SubjectTimes], reference: float, sample: Sample) -> str:
+def report(times: list[SubjectTimes], mix: list[float], reference: float, sample: Sample) -> str:
     """Lay the measurements out as Markdown.
 
     Args:
         times: One subject, again and again.
+        mix: Processor seconds of subjects as the hospitals' protocols give them, measured in the same process.
         reference: Seconds of the reference, measured in the same process.
         sample: The part of a preset.
     """
-    return "\n".join([*_heading(len(times)), *_subject_table(times, reference), *_sample_words(sample), ""])
+    return "\n".join([*_heading(len(times)), *_subject_table(times, mix, reference), *_sample_words(sample), ""])
 
 
 def reference_seconds(repeats: int = 5) -> float:
@@ -168,27 +174,45 @@ def _watched(watch: Stopwatch) -> Iterator[None]:
         yield
 
 
-def _measured_apart(scratch: Path, runs: int) -> tuple[list[SubjectTimes], float]:
-    """Measure one subject in a process of its own that keeps to one thread."""
+def _measured_apart(scratch: Path, runs: int, subjects: int) -> tuple[list[SubjectTimes], list[float], float]:
+    """Measure one subject, and the mix, in a process of its own that keeps to one thread."""
     noted = scratch / "times.json"
-    list(on_cores(partial(_note_times, noted, scratch), [runs], 1))
+    list(on_cores(partial(_note_times, noted, scratch, subjects), [runs], 1))
     found = json.loads(noted.read_bytes())
-    return [SubjectTimes(**times) for times in found["times"]], found["reference"]
+    return [SubjectTimes(**times) for times in found["times"]], found["mix"], found["reference"]
 
 
-def _note_times(noted: Path, scratch: Path, runs: int) -> None:
-    """Time a subject again and again, after once that does not count, and note it."""
+def _note_times(noted: Path, scratch: Path, subjects: int, runs: int) -> None:
+    """Time a subject again and again, after once that does not count, then the mix, and note it."""
     times = [subject_times(scratch / f"subject-{number}") for number in range(runs + 1)][1:]
-    found = {"reference": reference_seconds(), "times": [vars(one) for one in times]}
+    recipe = _recipe(subjects)
+    mix = [_processor_seconds(partial(make_member, scratch / "mix", recipe, member)) for member in _members(recipe)]
+    found = {"reference": reference_seconds(), "times": [vars(one) for one in times], "mix": mix}
     noted.write_text(json.dumps(found), encoding="utf-8")
+
+
+def _recipe(subjects: int) -> CohortRecipe:
+    """A part of ``table1``."""
+    return CohortRecipe(PRESETS["table1"], subjects, seed=1)
+
+
+def _members(recipe: CohortRecipe) -> list[Member]:
+    """Who is in a cohort."""
+    return roster(recipe.preset, recipe.subjects, recipe.seed)
 
 
 def _make_sample(scratch: Path, subjects: int, workers: int) -> Sample:
     """Make a part of ``table1`` as the command line does."""
-    recipe = CohortRecipe(PRESETS["table1"], subjects, seed=1)
+    recipe, whole = _recipe(subjects), _recipe(PRESETS["table1"].subjects)
     run = partial(on_cores, workers=workers)
     seconds = _seconds(lambda: make_cohort(scratch / "sample", recipe, run, lambda *_: None))
-    return Sample(subjects, seconds, workers)
+    return Sample(subjects, seconds, workers, _megapixels(_members(recipe)), _megapixels(_members(whole)))
+
+
+def _megapixels(members: list[Member]) -> float:
+    """Millions of pixels that a subject's series has, on the mean."""
+    plans = [plan_series(member.seed, member.stratum.hospital, CORONAL_T1) for member in members]
+    return float(np.mean([plan.slices * plan.pixels**2 for plan in plans])) / 1e6
 
 
 def _heading(runs: int) -> list[str]:
@@ -204,8 +228,8 @@ def _heading(runs: int) -> list[str]:
     ]
 
 
-def _subject_table(times: list[SubjectTimes], reference: float) -> list[str]:
-    """Lay out one subject's time."""
+def _subject_table(times: list[SubjectTimes], mix: list[float], reference: float) -> list[str]:
+    """Lay out one subject's time, and that of the mix beside it."""
     wall, processor = (median(getattr(one, kind) for one in times) for kind in ("wall", "processor"))
     stages = {stage: median(one.stages.get(stage, 0.0) for one in times) for stage in STAGES}
     return [
@@ -214,7 +238,11 @@ def _subject_table(times: list[SubjectTimes], reference: float) -> list[str]:
         f"| one subject, made and written | {wall:.2f} | {SUBJECT_BUDGET_SECONDS:g} |",
         f"| processor time of it | {processor:.2f} | |",
         *(f"| – {stage} | {seconds:.2f} | |" for stage, seconds in stages.items()),
+        f"| mean of {len(mix)} subjects of `table1`, processor time | {np.mean(mix):.2f} | |",
         f"| reference | {reference:.3f} | |",
+        "",
+        f"As the hospitals' protocols give them, subjects of `table1` cost {np.mean(mix) / processor:.2f} times as "
+        f"much as the one of {PIXELS} x {PIXELS}, in the same process ({min(mix):.2f} to {max(mix):.2f} s).",
         "",
         f"The reference is {REFERENCE_OPERATIONS} float32 multiply-adds of two {PIXELS} x {PIXELS} images in numpy, "
         f"in the same process: a subject costs {processor / reference:.0f} of them. `fields`: smooth fields on the "
@@ -230,7 +258,8 @@ def _sample_words(sample: Sample) -> list[str]:
     return [
         f"{sample.subjects} subjects of `table1` on {sample.workers} processes took {sample.seconds:.0f} s, start "
         f"included: {sample.seconds_per_subject:.2f} s per subject, so that all {whole:,} take {minutes:.0f} minutes "
-        f"(at most {COHORT_BUDGET_MINUTES:g}).",
+        f"(at most {COHORT_BUDGET_MINUTES:g}). A series of the sample has {sample.megapixels:.2f} million pixels, one "
+        f"of all {whole:,} has {sample.megapixels_of_all:.2f}, and the one above {SLICES * PIXELS**2 / 1e6:.2f}.",
     ]
 
 
@@ -239,6 +268,13 @@ def _multiply_add(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> 
     total = np.zeros_like(first)
     for _ in range(REFERENCE_OPERATIONS):
         total += first * second
+
+
+def _processor_seconds(action: Callable[[], object]) -> float:
+    """Time one call by the processor's clock."""
+    start = time.process_time()
+    action()
+    return time.process_time() - start
 
 
 def _seconds(action: Callable[[], object]) -> float:

@@ -27,7 +27,8 @@ import onnxruntime
 import kneeage
 from benchmarks.floor import Shape, matrix_rate, multiply_adds
 from kneeage.core.anatomy import Sex
-from kneeage.infer.engine import Engine, FloatArray32, available_cores
+from kneeage.core.machine import available_cores
+from kneeage.infer.engine import Engine, FloatArray32
 from kneeage.io.bundle import Bundle, load_bundle
 
 REPORT = Path(__file__).parent / "results" / "serving.md"

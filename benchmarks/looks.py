@@ -32,6 +32,8 @@ _CLEAR_MM = 1.2
 _NO_TISSUE = 255
 # Height above the joint of the rows in which the femoral shaft is looked at, and its least width there.
 _SHAFT_MM, _SHAFT_WIDTH_MM = (58.0, 72.0), 16.0
+# Posterior condyles: least width and height of both; points lie this far below their tops, in the middle of the width.
+_CONDYLE_MM, _BELOW_TOP_MM = (12.0, 16.0), 5.0
 # Regions lie this near to the joint; its outline ends where the field of view does.
 _NEAR_JOINT_MM = 55.0
 
@@ -67,6 +69,8 @@ REAL_SCARS: dict[str, tuple[tuple[int, tuple[tuple[float, float], ...]], ...]] =
 # First and last slice in which the femoral shaft is looked at, and the column of its marrow in mm.
 REAL_SHAFT = (9, 13, 87.0)
 REAL_JOINT_MM = 91.0
+# The posterior condyles: slice, first and last column and the row in mm, about 5 mm below the tops.
+REAL_CONDYLES = ((18, 48.0, 62.0, 57.0), (18, 100.0, 114.0, 57.0), (19, 50.0, 63.0, 57.0), (19, 101.0, 114.0, 57.0))
 REAL_CENTRAL, REAL_BOTH_BONES = range(10, 15), range(8, 21)
 
 
@@ -116,6 +120,11 @@ def real_look(folder: Path, pixels: int | None = None) -> Look:
             for k in range(first, last + 1)
             for height_mm in np.arange(*_SHAFT_MM, 2.0)
         ],
+        condyles=[
+            Start(k, round(row_mm / pixel_mm), round(column_mm / pixel_mm))
+            for k, left_mm, right_mm, row_mm in REAL_CONDYLES
+            for column_mm in np.arange(left_mm, right_mm)
+        ],
         central=list(REAL_CENTRAL),
         both_bones=list(REAL_BOTH_BONES),
     )
@@ -139,6 +148,7 @@ def _look(images: FloatArray, labels: ByteArray, tissue: ByteArray, pixel_mm: fl
         regions=_regions(tissue, where, pixel_mm),
         sites={bone: [found[k] for k in central] for bone, found in lines.items()},
         shaft=[start for k in central for start in _shaft_starts(labels[k], k, joint_row, pixel_mm)],
+        condyles=[start for k in range(len(labels)) for start in _condyle_starts(labels[k], k, pixel_mm)],
         central=central,
         both_bones=[int(k) for k in np.flatnonzero(femur & tibia)],
     )
@@ -185,6 +195,25 @@ def _shaft_starts(labels: ByteArray, k: int, joint_row: float, pixel_mm: float) 
         run = _longest_run(labels[row] == Label.DISTAL_FEMUR_METAPHYSIS)
         if len(run) * pixel_mm >= _SHAFT_WIDTH_MM:
             yield Start(k, row, int(run[len(run) // 2]))
+
+
+def _condyle_starts(labels: ByteArray, k: int, pixel_mm: float) -> Iterator[Start]:
+    """Points below the tops of both posterior condyles, where a slice cuts them apart from each other."""
+    runs, count = ndimage.label(np.isin(labels, DISTAL_FEMUR.bone))
+    large = [n + 1 for n, box in enumerate(ndimage.find_objects(runs)) if _is_condyle(box, pixel_mm)]
+    if count != 2 or len(large) != 2:
+        return
+    for number in large:
+        rows, columns = np.nonzero(runs == number)
+        quarter = (columns.max() - columns.min()) // 4
+        for column in range(columns.min() + quarter, columns.max() - quarter, max(round(1.0 / pixel_mm), 1)):
+            yield Start(k, int(rows[columns == column].min()) + round(_BELOW_TOP_MM / pixel_mm), column)
+
+
+def _is_condyle(box: tuple[slice, ...], pixel_mm: float) -> bool:
+    """Whether a box is wide and high enough for a condyle."""
+    rows, columns = ((side.stop - side.start) * pixel_mm for side in box)
+    return bool(columns >= _CONDYLE_MM[0] and rows >= _CONDYLE_MM[1])
 
 
 def _boxed(shape: tuple[int, ...], boxes: tuple[Box, ...], pixel_mm: float) -> BoolArray:

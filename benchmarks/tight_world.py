@@ -22,7 +22,7 @@ from kneeage.io.bundle import load_bundle
 from kneeage.learn.age_model import AgeModel, load_age_model, train_age_model
 from kneeage.learn.data import ValidationRegions, region_files
 from kneeage.learn.settings import AgeModelSettings, FitSettings
-from kneeage.learn.virtual_regions import RegionJob, about_the_sites, write_regions
+from kneeage.learn.virtual_regions import RegionJob, write_regions
 from kneeage.phantom.cohort.presets import PRESETS, Member, Subset, roster
 from kneeage.phantom.cohort.subject import virtual_subject
 
@@ -72,8 +72,9 @@ def _make(member: Member, work: Path, job: RegionJob) -> None:
         member.seed,
         chronological_age_years=member.chronological_age_years,
         sex=member.stratum.sex,
-        hospital=about_the_sites(member.stratum.hospital),
+        hospital=member.stratum.hospital,
         growth_table=PRESET.growth,
+        about_the_sites=True,
     )
     write_regions(work / member.stratum.subset.value, subject, job)
 

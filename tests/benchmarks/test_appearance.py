@@ -32,7 +32,8 @@ def _look(seed: int = 0, noise: float = 0.0) -> Look:
     regions["cartilage"] = np.zeros((1, SIZE, SIZE), bool)
     columns = np.arange(90, 150)
     line = Line(0, columns, np.full(len(columns), 100.5, np.float32))
-    return Look(image[None], PIXEL_MM, 120.0, regions, {"femur": [line]}, [Start(0, 180, 120)], [0], [0])
+    condyles = [Start(0, 114, column) for column in range(90, 150, 10)]
+    return Look(image[None], PIXEL_MM, 120.0, regions, {"femur": [line]}, [Start(0, 180, 120)], condyles, [0], [0])
 
 
 def test_ratios_are_relative_to_marrow() -> None:
@@ -69,6 +70,29 @@ def test_texture_is_what_was_added() -> None:
     found = measure(_look(noise=10.0))
     expected = 0.1 / (2 * np.sqrt(np.pi) * 0.25 / PIXEL_MM)
     assert found["texture SD"] == pytest.approx(expected, rel=0.25)
+
+
+def test_texture_with_its_noise_is_all_that_was_added() -> None:
+    assert measure(_look(noise=10.0))["unfiltered SD"] == pytest.approx(0.1, rel=0.05)
+
+
+def test_a_cap_is_as_thick_as_what_is_black() -> None:
+    look = _look()
+    image = look.images.copy()
+    assert measure(look)["cap, mm"] == 0.0
+    image[0, 99:102, 70:170] = 2.0
+    image[0, :99, 70:170] = MUSCLE
+    assert measure(replace(look, images=image))["cap, mm"] == pytest.approx(3 * PIXEL_MM, abs=0.3)
+
+
+def test_fat_that_is_brighter_than_marrow_is_counted() -> None:
+    look = _look()
+    image = look.images.copy()
+    fat = np.zeros_like(look.regions["marrow"])
+    fat[0, 130:230, 60:64] = True
+    image[0, 130:155, 60:64] = MARROW + 1
+    found = measure(replace(look, images=image, regions={**look.regions, "subcutaneous fat": fat}))
+    assert found["brighter fat"] == pytest.approx(0.25)
 
 
 def test_shading_is_a_factor() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from benchmarks import bench_phantom
 from benchmarks.bench_phantom import STAGES, Sample, Stopwatch, SubjectTimes, reference_seconds, report, subject_times
-from kneeage.phantom.cohort.subject import HOSPITAL_A
+from kneeage.phantom.cohort.subject import CORONAL_T1, HOSPITAL_A, plan_series
 from tests.phantom.miniature import coarse
 
 
@@ -39,10 +40,32 @@ def test_the_reference_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_report_names_budgets_and_extrapolates() -> None:
     times = [SubjectTimes(1.5, 1.4, dict.fromkeys(STAGES, 0.3))] * 3
-    text = report(times, 0.05, Sample(subjects=10, seconds=10.0, workers=2))
+    sample = Sample(subjects=10, seconds=10.0, workers=2, megapixels=2.0, megapixels_of_all=2.5)
+    text = report(times, [1.4, 2.8], 0.05, sample)
     assert "| one subject, made and written | 1.50 | 2 |" in text
     assert "a subject costs 28 of them" in text
+    assert "| mean of 2 subjects of `table1`, processor time | 2.10 | |" in text
+    assert "cost 1.50 times as much as the one of 320 x 320, in the same process (1.40 to 2.80 s)" in text
+    assert "has 2.00 million pixels, one of all 1,553 has 2.50, and the one above 2.46" in text
     assert "1.00 s per subject, so that all 1,553 take 26 minutes (at most 30)" in text
+
+
+def test_the_mix_is_measured_beside_the_subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(bench_phantom, "subject_times", lambda _: SubjectTimes(1.0, 1.0, {}))
+    monkeypatch.setattr(bench_phantom, "make_member", lambda _place, _recipe, member: made.append(member.subject_id))
+    monkeypatch.setattr(bench_phantom, "REFERENCE_OPERATIONS", 3)
+    bench_phantom._note_times(tmp_path / "times.json", tmp_path, 4, 2)
+    found = json.loads((tmp_path / "times.json").read_bytes())
+    assert len(found["times"]) == 2
+    assert len(found["mix"]) == len(set(made)) == 4
+
+
+def test_pixels_are_those_of_the_plans() -> None:
+    members = bench_phantom._members(bench_phantom._recipe(3))
+    plans = [plan_series(member.seed, member.stratum.hospital, CORONAL_T1) for member in members]
+    expected = sum(plan.slices * plan.pixels**2 for plan in plans) / 3e6
+    assert bench_phantom._megapixels(members) == pytest.approx(expected)
 
 
 def _work(seconds: float) -> None:

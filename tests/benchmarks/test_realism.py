@@ -10,14 +10,15 @@ import pytest
 from benchmarks.appearance import QUANTILES
 from benchmarks.looks import real_look
 from benchmarks.realism import (
-    AGE_GROUPS,
-    HOSPITALS,
+    ASSUMED_RATIOS,
+    GROUPS,
     NAMES,
     REAL_SERIES,
     Subject,
     _distance,
     _inside,
     _range,
+    _real,
     _summary,
     _tables,
     filled,
@@ -25,11 +26,10 @@ from benchmarks.realism import (
 
 
 def _subjects() -> list[Subject]:
-    """Two subjects of every group and hospital, all of whose measures are 0.3 and 0.5."""
+    """Two subjects of every group, all of whose measures are 0.3 and 0.5."""
     return [
-        Subject(group, hospital.name, dict.fromkeys(NAMES, value), QUANTILES.astype(np.float32))
-        for group in AGE_GROUPS
-        for hospital in HOSPITALS
+        Subject(group, hospital.name, value, dict.fromkeys(NAMES, value), QUANTILES.astype(np.float32))
+        for group, hospital in GROUPS
         for value in (0.3, 0.5)
     ]
 
@@ -59,8 +59,31 @@ def test_a_range_is_median_and_tails() -> None:
 
 def test_without_a_real_series_adolescents_are_compared_alone() -> None:
     tables = _tables(_subjects(), None)
-    assert [line for line in tables if line.startswith("## ")] == ["## Against real adolescents"]
+    headings = [line for line in tables if line.startswith("## ")]
+    assert headings == ["## Against real adolescents", "## Against what we assume of adolescents"]
     assert "| muscle / marrow | 0.4 (0.3 to 0.5) | 0.3 to 0.4 | inside |" in tables
+    assert "with pixels of 0.30 to 0.50 mm" in "\n".join(tables)
+
+
+def test_adolescents_are_scanned_at_hospital_a_alone() -> None:
+    assert {hospital.name for group, hospital in GROUPS if group != "adult"} == {"A"}
+    assert [hospital.name for group, hospital in GROUPS if group == "adult"] == ["A", "B"]
+
+
+def test_what_is_assumed_is_not_called_measured() -> None:
+    _, measured, assumed = "\n".join(_tables(_subjects(), None)).split("\n## ")
+    for name in ASSUMED_RATIOS:
+        assert NAMES[name] in assumed
+        assert NAMES[name] not in measured
+    assert "| measured |" not in assumed
+
+
+@pytest.mark.usefixtures("realdata")
+def test_the_real_series_is_made_as_coarse_as_asked_but_never_finer() -> None:
+    for pixel_mm, expected_mm in ((0.5, 0.5), (0.2, 0.3125)):
+        real = _real(pixel_mm)
+        assert real is not None
+        assert real[1].pixel_mm == pytest.approx(expected_mm, rel=0.01)
 
 
 def test_the_summary_counts_and_names() -> None:
