@@ -18,9 +18,10 @@ ONE_PLANE = Imaging(planes_per_slice=1)
 
 
 def coarse(hospital: Hospital, pixels: int = 48, slices: int = 4) -> Hospital:
-    """A hospital that scans few pixels."""
+    """A hospital that scans few pixels, and twice as many slices half as far apart in 3D."""
     layout = Layout((150, 165), (pixels,), (slices, slices), (16.0, 16.0), (0.3, 0.3))
-    return replace(hospital, coronal=layout, sagittal=layout)
+    volumetric = Layout((150, 165), (pixels,), (2 * slices, 2 * slices), (8.0, 8.0), (1.0, 1.0))
+    return replace(hospital, coronal=layout, sagittal=layout, volumetric=volumetric)
 
 
 SMALL_PRESET = Preset(
