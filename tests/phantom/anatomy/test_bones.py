@@ -79,6 +79,25 @@ def test_draws_differ_and_repeat() -> None:
     assert all(first != second for first, second in zip(astuple(drawn(1)), astuple(drawn(2)), strict=True))
 
 
+class Rare(np.random.Generator):
+    """Draws nothing but one extreme deviate where normal ones are asked for."""
+
+    score = 9.0
+
+    def standard_normal(self, *_: object, **__: object) -> float:  # type: ignore[override]
+        return self.score
+
+
+@pytest.mark.parametrize("score", [-9.0, 9.0])
+@pytest.mark.parametrize("height", [0.85, 1.15])
+def test_the_rarest_bones_can_be_made(score: float, height: float) -> None:
+    rare = Rare(np.random.PCG64(0))
+    rare.score = score
+    shape = replace(BoneShape.draw(rare), epiphysis_height=height)
+    x, y, z = np.meshgrid(*[np.arange(-60, 61, 12, dtype=np.float32)] * 3, indexing="ij")
+    assert np.isfinite(at((x, y, z), shape).femur).all()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_drawn_femur_keeps_about_the_reference_width(seed: int) -> None:
     axes, distance = lattice("femur", 1.5, drawn(seed))

@@ -20,6 +20,8 @@ from kneeage.phantom.anatomy.bone_tables import Rows
 # Share of each angular harmonic (0 to 5) in a bulge of 1 mm that is about 60 degrees wide (``assumed``).
 _BULGE = (0.18, 0.32, 0.25, 0.15, 0.07, 0.03)
 _STEP_MM = 0.05
+# No normal deviate is drawn larger, so that every profile can be made (``assumed``).
+_LARGEST_SCORE = 3.0
 
 
 @dataclass(frozen=True)
@@ -95,33 +97,38 @@ class BoneShape:
         """
         return BoneShape(
             joint_gap=rng.uniform(5.0, 8.0),
-            medial_width=rng.normal(0.0, 1.2),
-            lateral_width=rng.normal(0.0, 1.2),
-            medial_height=rng.normal(0.0, 0.7),
-            lateral_height=rng.normal(0.6, 0.8),
-            condyle_depth=rng.normal(0.0, 1.5),
+            medial_width=_normal(rng, 0.0, 1.2),
+            lateral_width=_normal(rng, 0.0, 1.2),
+            medial_height=_normal(rng, 0.0, 0.7),
+            lateral_height=_normal(rng, 0.6, 0.8),
+            condyle_depth=_normal(rng, 0.0, 1.5),
             lip=rng.uniform(-3.0, 0.0),
             condyle_top=rng.uniform(-0.5, 5.0),
             condyle_fall=rng.uniform(0.25, 0.8),
-            condyle_lean=rng.normal(0.0, 0.08),
+            condyle_lean=_normal(rng, 0.0, 0.08),
             ridges=rng.uniform(0.0, 4.5),
-            epiphysis_height=rng.normal(1.0, 0.05),
+            epiphysis_height=_normal(rng, 1.0, 0.05),
             notch_width=rng.uniform(0.75, 1.35),
-            notch_roof=rng.normal(0.0, 2.0),
+            notch_roof=_normal(rng, 0.0, 2.0),
             trochlea=rng.uniform(0.35, 1.4),
-            flare=rng.normal(0.0, 1.3),
-            shaft=rng.normal(0.0, 0.9),
-            bow=rng.normal(0.0, 3.0),
+            flare=_normal(rng, 0.0, 1.3),
+            shaft=_normal(rng, 0.0, 0.9),
+            bow=_normal(rng, 0.0, 3.0),
             slope=radians(rng.uniform(0.0, 12.0)),
             plateau_edge=rng.uniform(3.0, 7.0),
-            tuberosity=rng.normal(1.5, 1.8),
-            varus=radians(rng.normal(0.0, 2.0)),
-            turn=radians(rng.normal(-6.0, 5.0)),
-            fibula=(rng.normal(0.0, 1.8), rng.normal(0.5, 2.0), rng.uniform(-5.0, 5.0)),
+            tuberosity=_normal(rng, 1.5, 1.8),
+            varus=radians(_normal(rng, 0.0, 2.0)),
+            turn=radians(_normal(rng, -6.0, 5.0)),
+            fibula=(_normal(rng, 0.0, 1.8), _normal(rng, 0.5, 2.0), rng.uniform(-5.0, 5.0)),
             patella_size=rng.uniform(0.85, 1.12),
-            patella=(rng.normal(-7.0, 2.0), rng.normal(1.2, 0.7), rng.uniform(-8.0, 8.0)),
-            patella_tilt=radians(rng.normal(-8.0, 6.0)),
+            patella=(_normal(rng, -7.0, 2.0), _normal(rng, 1.2, 0.7), rng.uniform(-8.0, 8.0)),
+            patella_tilt=radians(_normal(rng, -8.0, 6.0)),
         )
+
+
+def _normal(rng: np.random.Generator, mean: float, spread: float) -> float:
+    """Draw from a normal distribution whose tails beyond :data:`_LARGEST_SCORE` are pulled in."""
+    return mean + spread * float(np.clip(rng.standard_normal(), -_LARGEST_SCORE, _LARGEST_SCORE))
 
 
 class Profile:
