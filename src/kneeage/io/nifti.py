@@ -132,6 +132,28 @@ def read_nifti(path: Path) -> LoadedSeries:
         raise InputRefusedError(f"cannot read {path.name!r}: {error.strerror or 'input error'}") from error
 
 
+def read_values(path: Path) -> Volume:
+    """Read the values of a NIfTI file, whatever they mean: those of a label map may all be the same.
+
+    Args:
+        path: A ``.nii`` or ``.nii.gz`` file.
+
+    Returns:
+        Scaled values, float32, shape (1, I, J, K), in the orientation of the file.
+
+    Raises:
+        InputRefusedError: As for ``read_nifti``, but for values that are constant, NaN or infinite.
+    """
+    path = Path(path)
+    try:
+        with _open_stream(SourceItem(path.name, partial(_open_path, path))) as stream:
+            head = _read_head(stream, path.name)
+            stream.seek(0)
+            return Volume(_read_values(stream, head)[None], head.affine)
+    except OSError as error:
+        raise InputRefusedError(f"cannot read {path.name!r}: {error.strerror or 'input error'}") from error
+
+
 def read_nifti_head(item: SourceItem) -> NiftiHead:
     """Read and check the header of a file.
 

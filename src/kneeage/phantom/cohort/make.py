@@ -22,8 +22,8 @@ from kneeage import __version__
 from kneeage.core.errors import OutputError, UsageError
 from kneeage.core.manifest import VIRTUAL_POPULATION
 from kneeage.io.itksnap import write_label_descriptions
+from kneeage.io.lock import only_run
 from kneeage.io.output import whole_file, whole_folder
-from kneeage.phantom.cohort.lock import only_run
 from kneeage.phantom.cohort.presets import Member, Preset, roster
 from kneeage.phantom.cohort.subject import CORONAL_T1, Imaging, virtual_subject
 from kneeage.phantom.cohort.table import Row, subject_row, table_text

@@ -34,11 +34,12 @@ else:
 
 
 @contextmanager
-def only_run(manifest: Path) -> Iterator[None]:
-    """Keep other runs away from a cohort while the block lasts.
+def only_run(manifest: Path, made: str = "the cohort") -> Iterator[None]:
+    """Keep other runs away from a cohort, or from another output, while the block lasts.
 
     Args:
-        manifest: The cohort's manifest; it stays as it is.
+        manifest: The cohort's manifest, or another file of the output that is there; it stays as it is.
+        made: What the run makes.
 
     Raises:
         OutputError: Another run has the cohort, or the manifest cannot be opened for writing.
@@ -48,11 +49,11 @@ def only_run(manifest: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"{str(manifest)!r} cannot be opened for writing ({error.strerror}); allow it") from error
     with file:
-        _acquire(file, manifest)
+        _acquire(file, manifest, made)
         yield
 
 
-def _acquire(file: BinaryIO, manifest: Path) -> None:
+def _acquire(file: BinaryIO, manifest: Path, made: str) -> None:
     """Take the lock.
 
     Raises:
@@ -63,7 +64,7 @@ def _acquire(file: BinaryIO, manifest: Path) -> None:
     except OSError as error:
         if error.errno in _HELD:
             raise OutputError(
-                f"another run is making the cohort in {str(manifest.parent)!r}; wait until it ends or stop it, and run "
+                f"another run is making {made} in {str(manifest.parent)!r}; wait until it ends or stop it, and run "
                 "again to go on, or choose another output folder"
             ) from None
         if error.errno not in _UNKNOWN:

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from kneeage.core.errors import OutputError
-from kneeage.phantom.cohort import lock
-from kneeage.phantom.cohort.lock import only_run
+from kneeage.io import lock
+from kneeage.io.lock import only_run
 
 # Takes the lock, says so, and waits to be killed.
 HOLDER = """
 import sys, time
 from pathlib import Path
-from kneeage.phantom.cohort.lock import only_run
+from kneeage.io.lock import only_run
 
 with only_run(Path(sys.argv[1])):
     print("held", flush=True)
