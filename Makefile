@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format bench bench-phantom bench-tight realism schema growth system-packages clean distclean
+.PHONY: help demo test test-slow lint format bench bench-phantom bench-training bench-tight realism schema growth system-packages clean distclean
 
 # Tests and benchmarks may import ONNX Runtime before kneeage, which sets the same.
 export ORT_DISABLE_TELEMETRY := 1
@@ -44,6 +44,9 @@ bench: $(DEVELOPMENT) ## measure serving; writes benchmarks/results/
 bench-phantom: $(DEVELOPMENT) ## measure the virtual cohort; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.bench_phantom
 
+bench-training: $(DEVELOPMENT) ## measure training throughput against a plain loop; writes benchmarks/results/
+	$(BIN)/python -m benchmarks.bench_training
+
 bench-tight: $(DEVELOPMENT) ## show that virtual images carry the latents; writes benchmarks/results/; a quarter of an hour
 	$(BIN)/python -m benchmarks.tight_world
 
@@ -67,9 +70,9 @@ $(SERVING): pyproject.toml
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml
-	@echo "Installing kneeage with its training, cluster and development extras into $(VENV) (only the first time)"
+	@echo "Installing kneeage with its training, cohort, cluster and development extras into $(VENV) (only the first time)"
 	@[[ -x $(BIN)/python ]] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --editable '.[train,cluster,dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[train,cohort,tensorboard,cluster,dev]'
 	@touch $(SERVING) $@
 
 clean: ## remove what was built; the virtual environment stays

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kneeage.learn.data import SubjectRegions, save_regions
+from kneeage.learn.data import SubjectRegions, SubjectSlices, save_regions, save_slices
 
 
 class StripeSource:
@@ -47,4 +47,18 @@ def write_regions(folder: Path, subjects: int = 3, size: int = 64) -> Path:
         age_years = float(rng.uniform(9, 25))
         regions = rng.normal(age_years / 10, 0.1, (subject + 1, 3, size, size))
         save_regions(folder / f"subject_{subject}.npz", SubjectRegions(regions, subject % 2, age_years))
+    return folder
+
+
+def write_slices(folder: Path, subjects: int = 3, size: int = 64) -> Path:
+    """Write subjects of four slices, two of which show a plate whose grey value is the age."""
+    rng = np.random.default_rng(0)
+    for subject in range(subjects):
+        age_years = float(rng.uniform(10, 19))
+        labels = np.zeros((4, size, size - 6), dtype=np.uint8)
+        labels[1:3, 24:32, 8:50], labels[1:3, 36:40, 8:50] = 1, 10
+        images = rng.normal(0, 0.1, labels.shape) + (labels > 0) * age_years / 10
+        save_slices(
+            folder / f"subject_{subject}.npz", SubjectSlices(images, labels, subject % 2, age_years, f"s{subject}")
+        )
     return folder

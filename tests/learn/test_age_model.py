@@ -13,6 +13,7 @@ from scipy.stats import truncnorm
 from kneeage.core.errors import InputRefusedError
 from kneeage.learn.age_model import (
     AgeModel,
+    SliceAttention,
     age_metrics,
     load_age_model,
     pooled,
@@ -20,11 +21,17 @@ from kneeage.learn.age_model import (
     train_age_model,
     true_bins,
 )
-from kneeage.learn.settings import AgeModelSettings, FitSettings, as_json_object
+from kneeage.learn.presets import PRESETS, overridden, preset
+from kneeage.learn.settings import COMPLETED_YEARS, AgeModelSettings, AugmentSettings, FitSettings, as_json_object
 from tests.learn.sources import write_regions
 
 FIT = FitSettings(batch_size=2, max_steps=2, steps_per_epoch=1, precision="32-true", progress_bar=False)
 TINY = AgeModelSettings(fit=FIT, width=0.125, slices_per_subject=2)
+# Changes that end any preset's training after two steps.
+QUICK = [
+    *("fit.batch_size=2", "fit.epochs=null", "fit.max_steps=2", "fit.steps_per_epoch=2"),
+    *("fit.precision=32-true", "fit.progress_bar=false"),
+]
 EDGES = torch.tensor([8.0, 9.0, 10.0, 11.0, 12.0])
 
 
@@ -59,6 +66,88 @@ def test_metrics_of_a_certain_answer() -> None:
     assert metrics["nll"].item() == pytest.approx(0, abs=1e-6)
     assert metrics["mean_error_years"].item() == pytest.approx(0.2, abs=1e-5)
     assert metrics["within_one_year"].item() == 1
+
+
+def test_attention_pools_by_weights_that_add_up() -> None:
+    attention = SliceAttention(5)
+    features = torch.randn(6, 5)
+    weights = attention(features, 3)
+    assert weights.shape == (2, 3, 1)
+    torch.testing.assert_close(weights.sum(1), torch.ones(2, 1))
+    torch.testing.assert_close(weights[1], attention(features[3:], 3)[0])
+
+
+def test_attention_over_equal_slices_is_the_mean() -> None:
+    model = AgeModel(as_json_object(replace(TINY, pooling="attention"))).eval()
+    regions, sex = torch.randn(1, 3, 64, 64).expand(4, -1, -1, -1), torch.ones(4, 1)
+    torch.testing.assert_close(model.subject_logits(regions, sex), model(regions, sex)[:1])
+
+
+def test_classes_are_completed_years() -> None:
+    model = AgeModel(as_json_object(replace(TINY, target="classes", age_edges_years=COMPLETED_YEARS)))
+    target = model._target(torch.tensor([10.0, 14.99, 18.99]))
+    assert target.argmax(1).tolist() == [0, 4, 8]
+    assert target.amax(1).tolist() == [1, 1, 1]
+
+
+def test_masks_are_dropped_only_where_grey_values_stand_beside_them() -> None:
+    dropping = replace(TINY, augment=AugmentSettings(drop_masks=1.0))
+    beside, times = (
+        AgeModel(as_json_object(replace(dropping, inputs=kind)))._augment() for kind in ("regions", "masked")
+    )
+    assert (beside.drop_masks, times.drop_masks) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["inputs=masked"],
+        ["inputs=raw", "pooling=attention"],
+        ["target=classes", "age_edges_years=[10,11,12,13,14,15,16,17,18,19]"],
+        ["norm=none", "fit.optimizer=adam", "fit.schedule=exponential"],
+        ["backbone=densenet121"],
+        ["backbone=efficientnet-b0"],
+        ["backbone=resnet18"],
+    ],
+)
+def test_every_kind_trains_all_that_it_has(changes: list[str]) -> None:
+    settings = overridden(TINY, changes)
+    module = AgeModel(as_json_object(settings))
+    module.log_dict = lambda *_, **__: None
+    regions, sex, age_years = torch.rand(2, 2, 3, 64, 64), torch.ones(2, 1), torch.tensor([11.0, 17.5])
+    module.training_step((regions, sex, age_years)).backward()
+    assert [name for name, weight in module.named_parameters() if weight.grad is None] == []
+    logits = module.eval().subject_logits(regions[0], torch.ones(2, 1))
+    assert logits.shape == (1, len(settings.age_edges_years) - 1)
+    assert type(module.configure_optimizers()).__name__.lower() == settings.fit.optimizer
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_two_steps_of_every_preset(tmp_path: Path, name: str) -> None:
+    changes = ["width=0.125", "slices_per_subject=1", *QUICK]
+    settings = overridden(preset(name).age_model, changes)
+    folder = write_regions(tmp_path / "regions")
+    assert train_age_model(folder, folder, settings, tmp_path / "run").exists()
+
+
+def test_epochs_are_passes_over_the_subjects(tmp_path: Path) -> None:
+    folder = write_regions(tmp_path / "regions")
+    settings = replace(TINY, fit=replace(FIT, max_steps=1, epochs=2))
+    train_age_model(folder, folder, settings, tmp_path / "run")
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 4
+
+
+def test_checkpoint_from_before_an_option_existed_still_loads(tmp_path: Path) -> None:
+    folder = write_regions(tmp_path / "regions")
+    checkpoint = train_age_model(folder, folder, TINY, tmp_path / "run")
+    content = torch.load(checkpoint, weights_only=True)
+    settings = content["hyper_parameters"]["settings"]
+    for name in ("inputs", "pooling", "target", "backbone", "norm"):
+        del settings[name]
+    for name in ("optimizer", "schedule", "last_rate", "epochs"):
+        del settings["fit"][name]
+    torch.save(content, tmp_path / "older.ckpt")
+    assert load_age_model(tmp_path / "older.ckpt").settings == TINY
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

@@ -10,20 +10,25 @@ import torch
 
 from kneeage.core.errors import InputRefusedError
 from kneeage.learn.data import (
+    LabelledSlices,
     RegionDataset,
     RunningNumbers,
     SliceDataset,
     SubjectRegions,
+    SubjectSlices,
     ValidationRegions,
     ValidationSlices,
     fit_square,
     load_regions,
+    load_slices,
+    region_files,
     save_regions,
+    save_slices,
     subject_of,
     training_loader,
 )
 from kneeage.learn.settings import FitSettings
-from tests.learn.sources import StripeSource, write_regions
+from tests.learn.sources import StripeSource, write_regions, write_slices
 
 
 def _slice(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +93,54 @@ def test_regions_survive_the_disk(tmp_path: Path) -> None:
     save_regions(tmp_path / "new" / "a.npz", SubjectRegions(regions, 1, 14.25))
     read = load_regions(tmp_path / "new" / "a.npz")
     np.testing.assert_array_equal(read.regions, regions)
-    assert (read.sex, read.age_years) == (1, 14.25)
+    assert (read.sex, read.age_years, read.subject_id) == (1, 14.25, "")
+    save_regions(tmp_path / "new" / "a.npz", SubjectRegions(regions, 1, 14.25, "S7"))
+    assert load_regions(tmp_path / "new" / "a.npz").subject_id == "S7"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.npz"]
+
+
+def test_regions_written_without_an_id_still_load(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", regions=np.zeros((1, 3, 4, 4)), sex=np.int64(1), age_years=np.float64(12.0))
+    assert load_regions(tmp_path / "a.npz").subject_id == ""
+
+
+def test_slices_survive_the_disk(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).normal(size=(2, 4, 5)).astype(np.float16)
+    labels = np.full((2, 4, 5), 11, dtype=np.uint8)
+    save_slices(tmp_path / "a.npz", SubjectSlices(images, labels, 0, 12.5, "S1"))
+    read = load_slices(tmp_path / "a.npz")
+    np.testing.assert_array_equal(read.images, images)
+    np.testing.assert_array_equal(read.labels, labels)
+    assert (read.images.dtype, read.labels.dtype) == (np.float16, np.uint8)
+    assert (read.sex, read.age_years, read.subject_id) == (0, 12.5, "S1")
+
+
+def test_slices_may_go_without_labels(tmp_path: Path) -> None:
+    save_slices(tmp_path / "a.npz", SubjectSlices(np.zeros((2, 4, 5)), None, 0, 12.5))
+    assert load_slices(tmp_path / "a.npz").labels is None
+    with pytest.raises(InputRefusedError, match=r"a\.npz holds no labels"):
+        LabelledSlices(tmp_path).draw(0, np.random.default_rng(0))
+
+
+def test_labels_on_another_grid_are_refused(tmp_path: Path) -> None:
+    save_slices(tmp_path / "a.npz", SubjectSlices(np.zeros((2, 4, 5)), np.zeros((2, 4, 4)), 0, 12.5))
+    with pytest.raises(InputRefusedError, match=r"shapes \[\(2, 4, 4\), \(2, 4, 5\)\]"):
+        load_slices(tmp_path / "a.npz")
+
+
+def test_labelled_slices_are_a_source(tmp_path: Path) -> None:
+    source = LabelledSlices(write_slices(tmp_path))
+    image, labels = source.draw(1, np.random.default_rng(3))
+    assert (len(source), image.shape, image.dtype, labels.shape) == (3, (64, 58), np.float32, (64, 58))
+    seen = {int(source.draw(0, np.random.default_rng(seed))[1].max()) for seed in range(8)}
+    assert seen == {0, 10}
+
+
+def test_files_may_be_listed(tmp_path: Path) -> None:
+    files = region_files(write_regions(tmp_path))[:2]
+    assert len(ValidationRegions(files)) == 2
+    with pytest.raises(InputRefusedError, match=r"no \.npz file of regions in the list"):
+        ValidationRegions([])
 
 
 def test_region_dataset_draws_the_wanted_number_of_slices(tmp_path: Path) -> None:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import lightning
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
 
-from kneeage.learn.age_model import load_age_model, train_age_model
-from kneeage.learn.export import OPSET, export_age_model, export_segmenter, halve_weights, parity, to_onnx
+from kneeage.learn.age_model import AgeModel, load_age_model, train_age_model
+from kneeage.learn.end_to_end import EndToEnd
+from kneeage.learn.export import (
+    OPSET,
+    export_age_model,
+    export_end_to_end,
+    export_segmenter,
+    halve_weights,
+    parity,
+    served,
+    to_onnx,
+)
 from kneeage.learn.networks import GoogLeNet
+from kneeage.learn.presets import overridden, preset
 from kneeage.learn.segmenter import load_segmenter, train_segmenter
-from kneeage.learn.settings import AgeModelSettings, FitSettings, SegmenterSettings
+from kneeage.learn.settings import AgeModelSettings, EndToEndSettings, FitSettings, SegmenterSettings, as_json_object
 from tests.learn.sources import StripeSource, write_regions
 
 FIT = FitSettings(batch_size=2, max_steps=2, steps_per_epoch=2, precision="32-true", progress_bar=False)
@@ -51,6 +63,48 @@ def test_segmenter_answers_alike(segmenter: Path, shape: tuple[int, int, int]) -
 def test_age_model_answers_alike(age_model: Path, slices: int) -> None:
     inputs = {"image": _normal(slices, 3, 64, 64), "sex": np.ones((slices, 1), dtype=np.float32)}
     found = parity(load_age_model(age_model).network, export_age_model(age_model, "float32"), inputs)
+    assert found.largest_difference < 1e-3
+    assert found.changed_labels == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["inputs=masked", "pooling=attention"],
+        ["inputs=raw", "norm=none"],
+        ["backbone=densenet121"],
+        ["backbone=efficientnet-b0"],
+        ["backbone=resnet18"],
+    ],
+)
+def test_every_kind_of_age_model_is_served_as_it_was_trained(changes: list[str]) -> None:
+    torch.manual_seed(0)
+    model = AgeModel(as_json_object(overridden(AgeModelSettings(width=0.125), changes))).eval()
+    example = {"image": torch.zeros(2, 3, 64, 64), "sex": torch.zeros(2, 1)}
+    exported = to_onnx(served(model), example, {name: {0: "S"} for name in ("image", "sex", "logits")})
+    inputs = {"image": _normal(5, 3, 64, 64), "sex": np.ones((5, 1), np.float32)}
+    found = parity(served(model), exported, inputs)
+    assert found.largest_difference < 1e-3
+    assert found.changed_labels == 0
+    (logits,) = onnxruntime.InferenceSession(exported).run(["logits"], inputs)
+    with torch.inference_mode():
+        subject = model.subject_logits(*(torch.from_numpy(array) for array in inputs.values()))
+    np.testing.assert_allclose(logits.mean(0), subject[0], atol=1e-3)
+
+
+def test_end_to_end_model_answers_alike(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    classic = overridden(preset("paper").segmenter, ["widths=[4,4,4,4,4]"])
+    settings = EndToEndSettings(size=64, width=0.125)
+    module = EndToEnd(as_json_object(settings), as_json_object(classic)).eval()
+    content = {
+        "state_dict": module.state_dict(),
+        "hyper_parameters": dict(module.hparams),
+        "pytorch-lightning_version": lightning.__version__,
+    }
+    torch.save(content, tmp_path / "best.ckpt")
+    inputs = {"image": _normal(3, 1, 96, 64), "sex": np.ones((3, 1), dtype=np.float32)}
+    found = parity(module.network, export_end_to_end(tmp_path / "best.ckpt", "float32"), inputs)
     assert found.largest_difference < 1e-3
     assert found.changed_labels == 0
 

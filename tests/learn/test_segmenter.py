@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from kneeage.core.errors import UsageError
+from kneeage.learn.presets import PRESETS, overridden, preset
 from kneeage.learn.segmenter import Segmenter, dice_per_label, load_segmenter, train_segmenter
 from kneeage.learn.settings import AugmentSettings, FitSettings, SegmenterSettings, as_json_object
 from tests.learn.sources import KilledSource, StripeSource
@@ -31,7 +32,7 @@ def _dice(true: torch.Tensor, predicted: torch.Tensor) -> torch.Tensor:
 
 
 def _columns(run: Path, name: str) -> list[str]:
-    rows = [row for path in sorted(run.glob("metrics/*/metrics.csv")) for row in csv.DictReader(path.open())]
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
     return [row[name] for row in rows if row.get(name)]
 
 
@@ -54,6 +55,16 @@ def test_two_steps_of_training(tmp_path: Path, precision: str) -> None:
     logits = load_segmenter(checkpoint)(torch.zeros(1, 1, 64, 96))
     assert logits.shape == (1, 12, 64, 96)
     assert len(_columns(tmp_path / "run", "dice_distal_femur_physis")) == 2
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_two_steps_of_every_preset(tmp_path: Path, name: str) -> None:
+    chosen = preset(name).segmenter
+    narrow = ",".join("4" for _ in chosen.widths)
+    quick = ["fit.batch_size=2", "fit.max_steps=2", "fit.steps_per_epoch=2", "fit.progress_bar=false"]
+    settings = overridden(chosen, [*quick, f"widths=[{narrow}]", "size=64", "validation_slices=2"])
+    checkpoint = train_segmenter(StripeSource(), StripeSource(), settings, tmp_path / "run")
+    assert load_segmenter(checkpoint)(torch.zeros(1, 1, 64, 96)).shape == (1, 12, 64, 96)
 
 
 def test_loss_falls_on_stripes(tmp_path: Path) -> None:

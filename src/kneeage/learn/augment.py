@@ -27,6 +27,11 @@ def augment_slices(image: Tensor, labels: Tensor, settings: AugmentSettings) -> 
     return random_intensity(warp(image, matrices), settings), moved
 
 
+def augment_images(image: Tensor, settings: AugmentSettings) -> Tensor:
+    """Change slices (N, 1, H, W) that go without labels."""
+    return random_intensity(warp(image, random_matrices(len(image), settings)), settings)
+
+
 def augment_regions(regions: Tensor, settings: AugmentSettings) -> Tensor:
     """Change regions of shape (N, 3, H, W): position of all channels, intensity of the grey value, dropped channels."""
     moved = warp(regions, random_matrices(len(regions), settings))

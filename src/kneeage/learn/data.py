@@ -6,7 +6,7 @@ what an unbroken one would have drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ LabelArray = NDArray[np.uint8]
 SliceItem = tuple[torch.Tensor, torch.Tensor]  # image (1, size, size) float32, labels (1, size, size) uint8
 RegionItem = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # regions (S, 3, H, W), sex (1,), age in years ()
 Item = TypeVar("Item")
+Files = Path | Sequence[Path]  # a folder of .npz files, one per subject, or the files themselves
 # First word of every seed, so that training, validation and order never share random numbers.
 _TRAINING, _VALIDATION, _ORDER = 1, 2, 3
 
@@ -47,18 +48,37 @@ class SubjectRegions:
         regions: Shape (S, 3, H, W): standardised grey value, probability of open plate, probability of scar.
         sex: 0 female, 1 male.
         age_years: Chronological age.
+        subject_id: The subject's id in the cohort's table; empty where there is no table.
     """
 
     regions: NDArray[np.floating]
     sex: int
     age_years: float
+    subject_id: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class SubjectSlices:
+    """The prepared slices of one subject.
+
+    Args:
+        images: Standardised grey values, shape (S, H, W).
+        labels: Label values, uint8, shape (S, H, W); None where the subject was not labelled.
+        sex: 0 female, 1 male.
+        age_years: Chronological age.
+        subject_id: The subject's id in the cohort's table; empty where there is no table.
+    """
+
+    images: NDArray[np.floating]
+    labels: LabelArray | None
+    sex: int
+    age_years: float
+    subject_id: str = ""
 
 
 def save_regions(path: Path, subject: SubjectRegions) -> None:
     """Write one subject's regions as an ``.npz`` file (float16, not compressed: it is read at every step)."""
-    regions = np.asarray(subject.regions, dtype=np.float16)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, regions=regions, sex=np.int64(subject.sex), age_years=np.float64(subject.age_years))
+    _save(path, subject, regions=np.asarray(subject.regions, dtype=np.float16))
 
 
 def load_regions(path: Path) -> SubjectRegions:
@@ -68,28 +88,128 @@ def load_regions(path: Path) -> SubjectRegions:
         InputRefusedError: The file lacks an array, or the regions have not the shape (S, 3, H, W) with S > 0.
     """
     with np.load(path, allow_pickle=False) as arrays:
-        missing = {"regions", "sex", "age_years"} - set(arrays)
-        if missing:
-            raise InputRefusedError(f"{path.name} lacks {', '.join(sorted(missing))}; write it with save_regions")
+        _check_arrays(path, arrays, {"regions", "sex", "age_years"}, "save_regions")
         regions = arrays["regions"]
-        sex, age_years = int(arrays["sex"]), float(arrays["age_years"])
+        subject = SubjectRegions(regions, int(arrays["sex"]), float(arrays["age_years"]), _subject_id(arrays))
     if regions.ndim != 4 or regions.shape[0] == 0 or regions.shape[1] != 3:
         raise InputRefusedError(
             f"{path.name} holds regions of shape {regions.shape}; needed is (S, 3, H, W) with S > 0"
         )
-    return SubjectRegions(regions, sex, age_years)
+    return subject
 
 
-def region_files(folder: Path) -> list[Path]:
-    """List the subjects' files of a folder in a fixed order.
+def save_slices(path: Path, subject: SubjectSlices) -> None:
+    """Write one subject's slices as an ``.npz`` file: images float16, labels uint8, not compressed."""
+    arrays = {"images": np.asarray(subject.images, dtype=np.float16)}
+    labels = {} if subject.labels is None else {"labels": np.asarray(subject.labels, dtype=np.uint8)}
+    _save(path, subject, **arrays, **labels)
+
+
+def load_slices(path: Path) -> SubjectSlices:
+    """Read what `save_slices` wrote; the images stay float16.
 
     Raises:
-        InputRefusedError: The folder holds none.
+        InputRefusedError: The file lacks an array, or images and labels have not one shape (S, H, W) with S > 0.
     """
-    files = sorted(folder.glob("*.npz"))
+    with np.load(path, allow_pickle=False) as arrays:
+        _check_arrays(path, arrays, {"images", "sex", "age_years"}, "save_slices")
+        images, labels = arrays["images"], arrays.get("labels")
+        subject = SubjectSlices(images, labels, int(arrays["sex"]), float(arrays["age_years"]), _subject_id(arrays))
+    shapes = {array.shape for array in (images, labels) if array is not None}
+    if images.ndim != 3 or images.shape[0] == 0 or len(shapes) > 1:
+        raise InputRefusedError(
+            f"{path.name} holds images and labels of the shapes {sorted(shapes)}; needed is one shape (S, H, W) with "
+            "S > 0"
+        )
+    return subject
+
+
+def _save(path: Path, subject: SubjectRegions | SubjectSlices, **arrays: NDArray[np.generic]) -> None:
+    """Write arrays with what is known of the subject; what stands at the path is whole at any time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.part")
+    facts = {"sex": np.int64(subject.sex), "age_years": np.float64(subject.age_years)}
+    with temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, subject_id=np.str_(subject.subject_id), **facts, **arrays)
+    temporary.replace(path)
+
+
+def _check_arrays(path: Path, found: Iterable[str], needed: set[str], writer: str) -> None:
+    """Refuse a file that lacks an array."""
+    missing = needed - set(found)
+    if missing:
+        raise InputRefusedError(f"{path.name} lacks {', '.join(sorted(missing))}; write it with {writer}")
+
+
+def _subject_id(arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """Read the subject's id; older files have none."""
+    return str(arrays["subject_id"]) if "subject_id" in arrays else ""
+
+
+def region_files(source: Files) -> list[Path]:
+    """List the subjects' files: those of a folder in a fixed order, or those that are given.
+
+    Raises:
+        InputRefusedError: There are none.
+    """
+    return _files(source, "regions", "save_regions")
+
+
+def slice_files(source: Files) -> list[Path]:
+    """List the subjects' files of slices, as `region_files` does.
+
+    Raises:
+        InputRefusedError: There are none.
+    """
+    return _files(source, "slices", "save_slices")
+
+
+def _files(source: Files, kind: str, writer: str) -> list[Path]:
+    """List files, or refuse a source without any."""
+    files = sorted(source.glob("*.npz")) if isinstance(source, Path) else list(source)
     if not files:
-        raise InputRefusedError(f"no .npz file of regions in {folder}; write one per subject with save_regions")
+        where = f" in {source}" if isinstance(source, Path) else " in the list"
+        raise InputRefusedError(f"no .npz file of {kind}{where}; write one per subject with {writer}")
     return files
+
+
+class LabelledSlices:
+    """Subjects whose labelled slices are drawn from files; a `SliceSource`.
+
+    Args:
+        source: Folder or files that `save_slices` wrote.
+
+    Raises:
+        InputRefusedError: There are none.
+    """
+
+    def __init__(self, source: Files) -> None:
+        self._files = slice_files(source)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def draw(self, index: int, rng: np.random.Generator) -> tuple[FloatArray, LabelArray]:
+        """Draw one slice of a subject: image (H, W) and labels (H, W).
+
+        Raises:
+            InputRefusedError: The subject has no labels.
+        """
+        images, labels = labelled(self._files[index])
+        chosen = int(rng.integers(len(images)))
+        return images[chosen].astype(np.float32), labels[chosen]
+
+
+def labelled(path: Path) -> tuple[NDArray[np.floating], LabelArray]:
+    """Read images and labels of one subject, both (S, H, W).
+
+    Raises:
+        InputRefusedError: The subject has no labels.
+    """
+    subject = load_slices(path)
+    if subject.labels is None:
+        raise InputRefusedError(f"{path.name} holds no labels; leave the subject out of this training, or label it")
+    return subject.images, subject.labels
 
 
 def fit_square(
@@ -165,8 +285,13 @@ def _slice_item(image: FloatArray, labels: LabelArray) -> SliceItem:
 class RegionDataset(Dataset[RegionItem]):
     """Training subjects by running number, each with a few random slices."""
 
-    def __init__(self, folder: Path, slices: int, seed: int) -> None:
-        self._files, self._slices, self._seed = region_files(folder), slices, seed
+    def __init__(self, source: Files, slices: int, seed: int) -> None:
+        self._files, self._slices, self._seed = region_files(source), slices, seed
+
+    @property
+    def subjects(self) -> int:
+        """Number of subjects; a pass holds each once."""
+        return len(self._files)
 
     def __getitem__(self, number: int) -> RegionItem:
         rng = np.random.default_rng((_TRAINING, self._seed, number))
@@ -179,8 +304,8 @@ class RegionDataset(Dataset[RegionItem]):
 class ValidationRegions(Dataset[RegionItem]):
     """Every subject once, with all its slices."""
 
-    def __init__(self, folder: Path) -> None:
-        self._files = region_files(folder)
+    def __init__(self, source: Files) -> None:
+        self._files = region_files(source)
 
     def __len__(self) -> int:
         return len(self._files)

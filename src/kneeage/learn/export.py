@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from kneeage.learn.age_model import load_age_model
+from kneeage.learn.age_model import AgeModel, load_age_model
+from kneeage.learn.end_to_end import load_end_to_end
+from kneeage.learn.inputs import network_inputs
 from kneeage.learn.segmenter import load_segmenter
 
 OPSET = 17  # understood by every ONNX Runtime since 1.12
@@ -59,6 +61,9 @@ def export_segmenter(checkpoint: Path, weights: WeightStorage = "float16") -> by
 def export_age_model(checkpoint: Path, weights: WeightStorage = "float16") -> bytes:
     """Export a trained age model: ``image`` (S, 3, H, W), ``sex`` (S, 1) -> ``logits`` (S, bins).
 
+    Whatever the model's inputs and pooling are, it is served regions, and the mean of the logits over all slices of a
+    subject is the subject's: with attention the logits carry the slices' weights, and a slice has no answer alone.
+
     Args:
         checkpoint: What `train_age_model` returned.
         weights: How the weights are stored; the computation is float32 in both cases.
@@ -66,10 +71,47 @@ def export_age_model(checkpoint: Path, weights: WeightStorage = "float16") -> by
     Returns:
         The ONNX file's bytes.
     """
-    module = load_age_model(checkpoint)
     example = {"image": torch.zeros(2, 3, 160, 160), "sex": torch.zeros(2, 1)}
     axes = {"image": {0: "S", 2: "H", 3: "W"}, "sex": {0: "S"}, "logits": {0: "S"}}
+    return to_onnx(served(load_age_model(checkpoint)), example, axes, weights)
+
+
+def export_end_to_end(checkpoint: Path, weights: WeightStorage = "float16") -> bytes:
+    """Export a model trained end to end: ``image`` (S, 1, H, W), ``sex`` (S, 1) -> ``logits`` (S, classes).
+
+    Args:
+        checkpoint: What `train_end_to_end` returned.
+        weights: How the weights are stored; the computation is float32 in both cases.
+
+    Returns:
+        The ONNX file's bytes.
+    """
+    module = load_end_to_end(checkpoint)
+    example = {"image": torch.zeros(2, 1, module.settings.size, module.settings.size), "sex": torch.zeros(2, 1)}
+    axes = {"image": {0: "S", 2: "H", 3: "W"}, "sex": {0: "S"}, "logits": {0: "S"}}
     return to_onnx(module.network, example, axes, weights)
+
+
+def served(model: AgeModel) -> nn.Module:
+    """Give the network that answers for an age model when it is served regions (S, 3, H, W) and the sex (S, 1)."""
+    plain = model.settings.inputs == "regions" and model.attention is None
+    return model.network if plain else _Served(model)
+
+
+class _Served(nn.Module):
+    """An age model whose logits are such that their mean over the slices is the subject's."""
+
+    def __init__(self, model: AgeModel) -> None:
+        super().__init__()
+        self.network, self.attention, self._inputs = model.network, model.attention, model.settings.inputs
+
+    def forward(self, image: torch.Tensor, sex: torch.Tensor) -> torch.Tensor:
+        """Map regions (S, 3, H, W) and sex (S, 1) to logits (S, bins)."""
+        logits, features = self.network.with_features(network_inputs(image, self._inputs), sex)
+        if self.attention is None:
+            return logits
+        weights = self.attention.scores(features).softmax(0)
+        return logits * weights / weights.mean()
 
 
 def to_onnx(

@@ -1,36 +1,53 @@
-"""The two networks: a light U-Net (built by MONAI) and GoogLeNet with any number of input channels."""
+"""Our networks: two U-Nets (built by MONAI) and GoogLeNet with any number of input channels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 import torch
+from monai.networks.nets.basic_unet import BasicUNet
 from monai.networks.nets.dynunet import DynUNet
 from torch import Tensor, nn
 
 from kneeage.core.errors import UsageError
+from kneeage.learn.settings import Architecture, Norm
 
-Norm = Literal["batch", "none"]
 # Channels per unit of the published layout that survive any width factor; convolutions run best on multiples of 8.
 _CHANNEL_STEP = 8
 
 
-def build_unet(widths: Sequence[int], labels: int, channels: int = 1) -> nn.Module:
-    """Build a U-Net with batch norm: two 3x3 convolutions per level and direction, strided downwards.
+# Levels of the classic U-Net.
+_CLASSIC_LEVELS = 5
+
+
+def build_unet(
+    widths: Sequence[int], labels: int, channels: int = 1, architecture: Architecture = "light"
+) -> nn.Module:
+    """Build a U-Net with batch norm: two 3x3 convolutions per level and direction.
 
     Args:
         widths: Channels of each level, finest first; six levels see a whole knee at once.
         labels: Output channels.
         channels: Input channels.
+        architecture: ``"light"`` halves the image by strided convolutions. ``"classic"`` halves it by maximum pools and
+            has five levels. Source: Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28, figure 1 (widths 64 to
+            1024); here convolutions are padded and followed by batch norm, and the last upsampling keeps its channels.
 
     Returns:
         A network (N, channels, H, W) -> logits (N, labels, H, W), H and W multiples of ``2 ** (len(widths) - 1)``.
 
     Raises:
-        UsageError: There are fewer than three levels.
+        UsageError: The architecture does not come with so many levels.
     """
+    if architecture == "classic":
+        return _classic_unet(widths, labels, channels)
+    return _light_unet(widths, labels, channels)
+
+
+def _light_unet(widths: Sequence[int], labels: int, channels: int) -> nn.Module:
+    """Build the U-Net that serving can afford."""
     levels = len(widths)
     if levels < 3:
         raise UsageError(f"the U-Net needs three levels or more; found widths {tuple(widths)}")
@@ -45,6 +62,35 @@ def build_unet(widths: Sequence[int], labels: int, channels: int = 1) -> nn.Modu
         norm_name=("batch", {"affine": True}),
         act_name=("relu", {"inplace": True}),
     )
+
+
+def _classic_unet(widths: Sequence[int], labels: int, channels: int) -> nn.Module:
+    """Build the U-Net of 2015."""
+    if len(widths) != _CLASSIC_LEVELS:
+        raise UsageError(f"the classic U-Net has {_CLASSIC_LEVELS} levels; found widths {tuple(widths)}")
+    return BasicUNet(
+        spatial_dims=2,
+        in_channels=channels,
+        out_channels=labels,
+        features=(*widths, widths[0]),
+        act=("relu", {"inplace": True}),
+        norm=("batch", {"affine": True}),
+        bias=False,
+    )
+
+
+class SliceOutputs(NamedTuple):
+    """What a network over slices gives in training.
+
+    Args:
+        logits: Shape (S, bins).
+        features: What the last linear layer sees beside the sex, shape (S, features).
+        auxiliary: Logits of the auxiliary heads, each (S, bins); empty where the network has none.
+    """
+
+    logits: Tensor
+    features: Tensor
+    auxiliary: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -156,6 +202,9 @@ class GoogLeNet(nn.Module):
         norm: ``"batch"`` normalises after each convolution (Ioffe and Szegedy 2015, arXiv:1502.03167); ``"none"`` is
             the plain network with local response normalisation.
         dropout: Before the last linear layer.
+
+    Source: Szegedy et al. 2015. The parameters that their table 1 prints add up to 6.96 million; the plain network has
+    6,998,552 for 1,000 classes without auxiliary heads and sex, as bvlc_googlenet of the Caffe model zoo has.
     """
 
     def __init__(
@@ -176,23 +225,27 @@ class GoogLeNet(nn.Module):
             .extend(_stages(table, ("5a", "5b"), table["4e"].out, norm))
         )
         self.summary = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout))
-        self.last = nn.Linear(table["5b"].out + 1, bins)
+        self.feature_channels = table["5b"].out
+        self.last = nn.Linear(self.feature_channels + 1, bins)
         self.auxiliary = nn.ModuleList(AuxiliaryHead(table[name].out, bins, width, norm) for name in ("4a", "4d"))
 
     def forward(self, image: Tensor, sex: Tensor) -> Tensor:
         """Map slices (S, channels, H, W) and sex (S, 1) to logits (S, bins)."""
-        return self._logits(self.third(self.second(self.first(self.stem(image)))), sex)
+        return self.with_features(image, sex)[0]
 
-    def forward_with_auxiliary(self, image: Tensor, sex: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Give the logits of the network and of its two auxiliary heads, each (S, bins)."""
+    def with_features(self, image: Tensor, sex: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the logits (S, bins) and the features before the last layer (S, features)."""
+        features = self.summary(self.third(self.second(self.first(self.stem(image)))))
+        return self.last(torch.cat((features, sex), dim=1)), features
+
+    def forward_with_auxiliary(self, image: Tensor, sex: Tensor) -> SliceOutputs:
+        """Give the logits of the network and of its two auxiliary heads."""
         after_4a = self.first(self.stem(image))
         after_4d = self.second(after_4a)
+        features = self.summary(self.third(after_4d))  # (S, C, h, w) -> (S, C)
+        logits = self.last(torch.cat((features, sex), dim=1))
         inner, outer = self.auxiliary
-        return self._logits(self.third(after_4d), sex), inner(after_4a, sex), outer(after_4d, sex)
-
-    def _logits(self, image: Tensor, sex: Tensor) -> Tensor:
-        """Pool (S, C, h, w) over the image and join the sex (S, 1)."""
-        return self.last(torch.cat((self.summary(image), sex), dim=1))  # type: ignore[no-any-return]
+        return SliceOutputs(logits, features, (inner(after_4a, sex), outer(after_4d, sex)))
 
 
 def _stem(channels: int, first: int, second: int, norm: Norm) -> nn.Sequential:

@@ -19,7 +19,8 @@ from kneeage.learn.data import SliceDataset, SliceSource, ValidationSlices, trai
 from kneeage.learn.fit import fit
 from kneeage.learn.layout import in_layout, laid_out
 from kneeage.learn.networks import build_unet
-from kneeage.learn.settings import SegmenterSettings, as_json_object, from_json_object, keep_settings
+from kneeage.learn.optimizers import build_optimizer
+from kneeage.learn.settings import SegmenterSettings, as_json_object, from_json_object, keep_settings, with_steps
 
 # Mean Dice of the open plates names the best checkpoint: they are what the age is read from.
 MONITOR = "dice_open_plates"
@@ -42,7 +43,8 @@ class Segmenter(lightning.LightningModule):
         self.settings = from_json_object(SegmenterSettings, settings)
         if len(self.settings.class_weights) != len(Label):
             raise UsageError(f"class_weights needs {len(Label)} values; found {len(self.settings.class_weights)}")
-        self.network = in_layout(build_unet(self.settings.widths, len(Label)), self.settings.fit.channels_last)
+        network = build_unet(self.settings.widths, len(Label), architecture=self.settings.architecture)
+        self.network = in_layout(network, self.settings.fit.channels_last)
         self.loss = DiceCELoss(
             to_onehot_y=True, softmax=True, batch=True, weight=torch.tensor(self.settings.class_weights)
         )
@@ -56,7 +58,7 @@ class Segmenter(lightning.LightningModule):
         """Loss of one batch of slices and labels, both (N, 1, size, size)."""
         image, labels = augment_slices(*batch, self.settings.augment)
         loss: Tensor = self.loss(self(laid_out(image, self.settings.fit.channels_last)).float(), labels.long())
-        self.log("train_loss", loss, prog_bar=True)
+        self.log("train_loss", loss, prog_bar=True, sync_dist=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
@@ -74,9 +76,8 @@ class Segmenter(lightning.LightningModule):
         self.log(MONITOR, torch.stack([dice[label] for label in _OPEN_PLATES]).nanmean().nan_to_num(), prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; the learning rate is set at each step by the budget."""
-        fit_settings = self.settings.fit
-        return torch.optim.AdamW(self.parameters(), fit_settings.learning_rate, weight_decay=fit_settings.weight_decay)
+        """The optimizer of the settings; the learning rate is set at each step by the budget."""
+        return build_optimizer(self.parameters(), self.settings.fit)
 
 
 def dice_per_label(confusion: Tensor) -> Tensor:
@@ -102,13 +103,14 @@ def train_segmenter(source_train: SliceSource, source_val: SliceSource, settings
     """
     keep_settings(settings, run)
     lightning.seed_everything(settings.fit.seed, verbose=False)
-    training = training_loader(SliceDataset(source_train, settings.size, settings.fit.seed), settings.fit)
+    fit_settings = with_steps(settings.fit, len(source_train))
+    training = training_loader(SliceDataset(source_train, settings.size, settings.fit.seed), fit_settings)
     validation = DataLoader(
         ValidationSlices(source_val, settings.size, settings.fit.seed, settings.validation_slices),
         batch_size=settings.fit.batch_size,
     )
     module = Segmenter(as_json_object(settings))
-    return fit(module, training, validation, settings.fit, run, monitor=MONITOR, mode="max")
+    return fit(module, training, validation, fit_settings, run, monitor=MONITOR, mode="max")
 
 
 def load_segmenter(checkpoint: Path) -> Segmenter:

@@ -18,7 +18,7 @@ import torch
 
 from kneeage import __version__
 from kneeage.core.anatomy import Label, Plane, Sex
-from kneeage.core.manifest import VIRTUAL_POPULATION, AgeStage, BundleManifest, SegmentStage
+from kneeage.core.manifest import VIRTUAL_POPULATION, BundleManifest
 from kneeage.infer.age import AGE_INPUTS
 from kneeage.infer.engine import Engine
 from kneeage.io.bundle import write_bundle
@@ -30,13 +30,13 @@ from kneeage.learn.export import export_age_model, export_segmenter
 from kneeage.learn.held_out import held_out_numbers, model_card
 from kneeage.learn.segmenter import train_segmenter
 from kneeage.learn.settings import AgeModelSettings, FitSettings, SegmenterSettings
+from kneeage.learn.stages import AGE_FILE, SEGMENTER_FILE, age_stage, segment_stage
 from kneeage.learn.virtual_regions import RegionJob, make_regions, read_facts
 from kneeage.phantom.cohort.pool import PoolSettings, SlicePool, paint_pool
 from kneeage.phantom.cohort.subject import FORENSIC_AGES_YEARS
 from kneeage.prepare.recipe import DEFAULT
 
 BUNDLE_NAME, BUNDLE_VERSION = "virtual-knee", "0.3.0"
-_SEGMENTER_FILE, _AGE_FILE = "segmenter.onnx", "age.onnx"
 # First seed of each cohort, far enough apart never to meet.
 _TRAINING_SEED, _VALIDATION_SEED, _TEST_SEED = 21_000_000, 22_000_000, 23_000_000
 
@@ -90,17 +90,17 @@ def make_virtual_bundle(folder: Path, work: Path, settings: VirtualBundleSetting
         OutputError: A folder cannot be written.
     """
     settings = settings or VirtualBundleSettings()
-    segmenter = _exported(work / _SEGMENTER_FILE, lambda: export_segmenter(_train_segmenter(work, settings)))
-    job = RegionJob(work / _SEGMENTER_FILE, _segment_stage(), _age_stage())
+    segmenter = _exported(work / SEGMENTER_FILE, lambda: export_segmenter(_train_segmenter(work, settings)))
+    job = RegionJob(work / SEGMENTER_FILE, segment_stage(), age_stage())
     _make_cohorts(work, job, settings)
-    age = _exported(work / _AGE_FILE, lambda: export_age_model(_train_age_model(work, settings)))
+    age = _exported(work / AGE_FILE, lambda: export_age_model(_train_age_model(work, settings)))
     manifest = _manifest(work, settings)
-    network = Engine(age, name=_AGE_FILE, inputs=AGE_INPUTS, threads=settings.workers)
+    network = Engine(age, name=AGE_FILE, inputs=AGE_INPUTS, threads=settings.workers)
     calibration = fit_calibration(manifest, network, work / "validation" / "regions", read_facts(work / "validation"))
     manifest = manifest.model_copy(update={"calibration": calibration})
     numbers = held_out_numbers(manifest, network, work / "test" / "regions", read_facts(work / "test"))
     manifest = manifest.model_copy(update={"held_out": numbers})
-    write_bundle(folder, manifest, {_SEGMENTER_FILE: segmenter, _AGE_FILE: age}, model_card(manifest))
+    write_bundle(folder, manifest, {SEGMENTER_FILE: segmenter, AGE_FILE: age}, model_card(manifest))
     return manifest
 
 
@@ -145,16 +145,6 @@ def _exported(path: Path, export: Callable[[], bytes]) -> bytes:
     return path.read_bytes()
 
 
-def _segment_stage() -> SegmentStage:
-    """Stage of the segmenter."""
-    return SegmentStage(file=_SEGMENTER_FILE, label_values=[int(label) for label in Label], size_multiple=32)
-
-
-def _age_stage() -> AgeStage:
-    """Stage of the age model: 96 mm squared about the joint hold both plates of an adult knee."""
-    return AgeStage(file=_AGE_FILE, region_shape=(160, 160), max_slices=8, min_slices=3)
-
-
 def _manifest(work: Path, settings: VirtualBundleSettings) -> BundleManifest:
     """Describe the bundle, before calibration and test."""
     cohorts = _cohorts(settings)
@@ -171,8 +161,8 @@ def _manifest(work: Path, settings: VirtualBundleSettings) -> BundleManifest:
         training_prior=_training_shares(work / "training" / "regions", edges),
         labels={label.name.lower(): int(label) for label in Label},
         recipe=DEFAULT.model_dump(mode="json"),
-        segment=_segment_stage(),
-        age=_age_stage(),
+        segment=segment_stage(),
+        age=age_stage(),
         training_split_sha256=split_sha256([*cohorts["training"], *cohorts["validation"]]),
         training={
             "subjects_painted_for_the_segmenter": settings.pool_subjects,
@@ -189,6 +179,23 @@ def _manifest(work: Path, settings: VirtualBundleSettings) -> BundleManifest:
             "monai": monai.__version__,
         },
     )
+
+
+def proved_seeds(manifest: BundleManifest) -> frozenset[int] | None:
+    """Give the seeds of the subjects that the networks of a virtual bundle saw, where its hash proves them.
+
+    The slices that its segmenter learned from are painted from random streams that no subject of a cohort has.
+
+    Args:
+        manifest: Of any bundle.
+
+    Returns:
+        Seeds of training and validation; None where the hash is of other subjects.
+    """
+    counts = (manifest.training.get("age_model_subjects", 0), manifest.training.get("validation_subjects", 0))
+    firsts = (_TRAINING_SEED, _VALIDATION_SEED)
+    seeds = [seed for first, n in zip(firsts, counts, strict=True) for seed in range(first, first + n)]
+    return frozenset(seeds) if split_sha256(seeds) == manifest.training_split_sha256 else None
 
 
 def split_sha256(subjects: Iterable[int]) -> str:

@@ -14,20 +14,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.progress import track
 
-from kneeage.core.anatomy import PLATE_SITES, Label, Plane, PlateSite, Sex
+from kneeage.core.anatomy import Plane, Sex
 from kneeage.core.machine import possible_processes
 from kneeage.core.manifest import AgeStage, SegmentStage
 from kneeage.core.volume import Volume
 from kneeage.infer.engine import Engine
-from kneeage.infer.morphometry import measure_plate
 from kneeage.infer.region import SitesSeen, age_regions, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
 from kneeage.io.output import whole_file
 from kneeage.learn.data import SubjectRegions, save_regions
+from kneeage.learn.measured import truth_beside_measurement
 from kneeage.phantom.cohort.subject import HOSPITAL_A, HOSPITAL_B, VirtualSubject, virtual_subject
 from kneeage.prepare.recipe import DEFAULT, prepare
 
@@ -93,7 +91,7 @@ def write_regions(folder: Path, subject: VirtualSubject, job: RegionJob) -> None
     prepared = prepare(subject.volume, DEFAULT, plane=Plane.CORONAL, side=subject.side)
     found = label_slices(job.segment, _engine(job.segmenter), prepared.volume)
     sites = find_sites(found.labels)
-    facts = _facts(subject, _ruled(prepared.labels_from_source(subject.labels)), _Ruled(found.labels, sites))
+    facts = _facts(subject, prepared.labels_from_source(subject.labels), found.labels, sites)
     if sites.both_found and len(sites.common_slices) >= job.age.min_slices:
         regions = age_regions(prepared.volume, found.plate_probability, sites, job.age)
         sex = int(subject.sex is Sex.MALE)
@@ -114,49 +112,13 @@ def _engine(segmenter: Path) -> Engine:
     return Engine(segmenter.read_bytes(), name=segmenter.name, inputs=SEGMENT_INPUTS, threads=1)
 
 
-@dataclass(frozen=True)
-class _Ruled:
-    """Labels with the plates' sites seen in them: what a plate is measured on."""
-
-    labels: Volume
-    sites: SitesSeen
-
-
-def _ruled(labels: Volume) -> _Ruled:
-    """Find the sites of labels."""
-    return _Ruled(labels, find_sites(labels))
-
-
-def _facts(subject: VirtualSubject, truth: _Ruled, found: _Ruled) -> dict[str, Any]:
-    """Put truth beside measurement: plates by the same ruler, and the voxels that decide each label's Dice."""
+def _facts(subject: VirtualSubject, truth: Volume, found: Volume, sites: SitesSeen) -> dict[str, Any]:
+    """Put truth beside measurement, with who the subject is."""
     return {
         "seed": subject.seed,
         "hospital": subject.hospital,
         "sex": subject.sex.value,
         "chronological_age_years": subject.chronological_age_years,
         "slices": 0,
-        "dice_counts": _dice_counts(truth.labels.array, found.labels.array),
-        "plates": {
-            site.name: {
-                "true": _measured(truth, site),
-                "found": _measured(found, site),
-            }
-            for site in PLATE_SITES
-        },
+        **truth_beside_measurement(truth, found, sites),
     }
-
-
-def _measured(ruled: _Ruled, site: PlateSite) -> dict[str, Any]:
-    """Measure one plate."""
-    report: dict[str, Any] = measure_plate(ruled.labels, site, ruled.sites.of(site)).model_dump(mode="json")
-    return report
-
-
-def _dice_counts(truth: NDArray[np.generic], found: NDArray[np.generic]) -> dict[str, tuple[int, int]]:
-    """Count, per label, the voxels that both hold (twice) and those that each holds (added)."""
-    counts = {}
-    for label in list(Label)[1:]:
-        in_truth, in_found = truth == label, found == label
-        both = 2 * int(np.count_nonzero(in_truth & in_found))
-        counts[label.name.lower()] = (both, int(np.count_nonzero(in_truth)) + int(np.count_nonzero(in_found)))
-    return counts

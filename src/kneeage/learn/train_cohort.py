@@ -1,0 +1,252 @@
+"""A segmenter or an age model from a cohort's folder: split, preparation, training; what is there already is kept.
+
+```
+RUN/  training.json (what is learnt from what)  split.csv, split.json  left_out.csv  prepared/ (cache)
+      settings.json  metrics.csv  curves.png  last.ckpt  best.ckpt
+```
+Of several processes that train together, the first prepares, and the others wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kneeage import __version__
+from kneeage.cohort.folder import Cohort
+from kneeage.cohort.split import Group, Split, make_eight_to_two, read_split, require_same_subjects, write_split
+from kneeage.cohort.table import SubjectEntry
+from kneeage.core.anatomy import Plane
+from kneeage.core.errors import InputRefusedError, UsageError
+from kneeage.io.bundle import MANIFEST_FILE, load_bundle
+from kneeage.io.output import require_free, whole_file
+from kneeage.learn.age_model import train_age_model
+from kneeage.learn.data import LabelledSlices
+from kneeage.learn.end_to_end import train_end_to_end
+from kneeage.learn.export import export_segmenter
+from kneeage.learn.fit import BEST_CHECKPOINT
+from kneeage.learn.prepared_cohort import (
+    LEFT_OUT_FILE,
+    Job,
+    PreparedCohort,
+    RegionJob,
+    Runner,
+    SliceJob,
+    Tell,
+    prepare_cohort,
+    wait_for_cohort,
+    write_left_out,
+)
+from kneeage.learn.processes import is_first_process, require_processes
+from kneeage.learn.segmenter import load_segmenter, train_segmenter
+from kneeage.learn.settings import AgeModelSettings, EndToEndSettings, SegmenterSettings
+from kneeage.learn.stages import SEGMENTER_FILE, age_stage, segment_stage
+
+TRAINING_FILE, SPLIT_FILE, PREPARED_FOLDER = "training.json", "split.csv", "prepared"
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+AnySettings = SegmenterSettings | AgeModelSettings | EndToEndSettings
+
+
+@dataclass(frozen=True)
+class CohortTraining:
+    """What is learnt from what, and where.
+
+    Args:
+        cohort: The cohort.
+        run: Folder of the run; one that was broken off goes on.
+        settings: What is trained: their type says it.
+        segmenter: A bundle, or the run of a segmenter; needed by the models that estimate age.
+        split: File of a split; None: 8:2, drawn by the seed of the settings.
+    """
+
+    cohort: Cohort
+    run: Path
+    settings: AnySettings
+    segmenter: Path | None = None
+    split: Path | None = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a training reads.
+
+    Args:
+        prepared: What came of the subjects.
+        training: Files of those to learn from.
+        validation: Files of those that choose the checkpoint.
+    """
+
+    prepared: PreparedCohort
+    training: list[Path]
+    validation: list[Path]
+
+
+def prepare_material(training: CohortTraining, runner: Runner, tell: Tell) -> Material:
+    """Begin a run, or go on with it, up to what the trainers read.
+
+    Args:
+        training: What is learnt from what.
+        runner: Prepares subjects; see `prepare_cohort`.
+        tell: Told how many subjects are prepared.
+
+    Raises:
+        UsageError: The settings do not fit the processes, no segmenter was given, or the folder holds another run.
+        InputRefusedError: The split does not fit the cohort, or no subject of a group can be used.
+        OutputError: The folder cannot be written.
+    """
+    require_processes(training.settings.fit)
+    _require_segmenter(training)
+    split = _begin(training)
+    wanted = {*split.members(Group.TRAINING), *split.members(Group.VALIDATION)}
+    entries = tuple(entry for entry in training.cohort.entries if entry.subject_id in wanted)
+    cohort, folder = replace(training.cohort, entries=entries), training.run / PREPARED_FOLDER
+    if is_first_process():
+        prepared = prepare_cohort(cohort, _job(training), folder, runner, tell)
+        write_left_out([prepared], training.run / LEFT_OUT_FILE)
+    else:
+        prepared = wait_for_cohort(cohort, _job(training), folder)
+    files = {group: prepared.files(split.members(group)) for group in (Group.TRAINING, Group.VALIDATION)}
+    for group, found in files.items():
+        if not found:
+            raise InputRefusedError(f"no subject of the group {group.value} can be used; see {LEFT_OUT_FILE}")
+    return Material(prepared, files[Group.TRAINING], files[Group.VALIDATION])
+
+
+def train(training: CohortTraining, material: Material) -> Path:
+    """Train on what was prepared, or go on.
+
+    Returns:
+        The best checkpoint.
+
+    Raises:
+        UsageError: The folder holds a run with other settings.
+    """
+    settings, run = training.settings, training.run
+    match settings:
+        case SegmenterSettings():
+            sources = LabelledSlices(material.training), LabelledSlices(material.validation)
+            return train_segmenter(*sources, settings, run)
+        case AgeModelSettings():
+            return train_age_model(material.training, material.validation, settings, run)
+        case EndToEndSettings():
+            before = _checkpoint(training)
+            return train_end_to_end(material.training, material.validation, before, settings, run)
+
+
+def region_job(segmenter: Path, plane: Plane, exported: Path) -> RegionJob:
+    """Cut regions with a trained segmenter.
+
+    Args:
+        segmenter: A bundle, or the run of a segmenter.
+        plane: Plane of the slices, where the segmenter is none of a bundle.
+        exported: Where the network of a run is exported to, if it is not there.
+
+    Raises:
+        BundleError: The bundle is not whole.
+    """
+    if (segmenter / MANIFEST_FILE).exists():
+        return RegionJob.of_bundle(load_bundle(segmenter))
+    checkpoint = segmenter / BEST_CHECKPOINT
+    if is_first_process() and not exported.exists():
+        with whole_file(exported) as temporary:
+            temporary.write_bytes(export_segmenter(checkpoint))
+    _wait_for(exported)
+    levels = len(load_segmenter(checkpoint).settings.widths)
+    return RegionJob(exported, segment_stage(2 ** (levels - 1)), age_stage(), plane=plane)
+
+
+def plane_of_cohort(entries: Iterable[SubjectEntry]) -> Plane:
+    """Give the plane that the table states; coronal where it states none.
+
+    Raises:
+        InputRefusedError: The table states several.
+    """
+    planes = {entry.extra["plane"].casefold() for entry in entries if entry.extra.get("plane")}
+    if len(planes) > 1:
+        raise InputRefusedError(f"the table states the planes {', '.join(sorted(planes))}; train on one of them")
+    return Plane(planes.pop()) if planes else Plane.CORONAL
+
+
+def _job(training: CohortTraining) -> Job:
+    """Say what is made of each subject."""
+    plane = plane_of_cohort(training.cohort.entries)
+    if not isinstance(training.settings, AgeModelSettings):
+        return SliceJob(plane=plane)
+    if training.segmenter is None:
+        raise UsageError("the age model needs --segmenter")
+    return region_job(training.segmenter, plane, training.run / SEGMENTER_FILE)
+
+
+def _require_segmenter(training: CohortTraining) -> None:
+    """Check, before anything is written, that the segmenter is what the network needs."""
+    if isinstance(training.settings, EndToEndSettings):
+        _checkpoint(training)
+    elif isinstance(training.settings, AgeModelSettings):
+        place = training.segmenter
+        if place is None or not any((place / name).exists() for name in (MANIFEST_FILE, BEST_CHECKPOINT)):
+            raise UsageError("the age model needs --segmenter: a bundle, or a run of 'kneeage train segmenter'")
+
+
+def _checkpoint(training: CohortTraining) -> Path:
+    """Give the checkpoint of the U-Net that is trained further."""
+    if training.segmenter is None or not (training.segmenter / BEST_CHECKPOINT).exists():
+        raise UsageError("training end to end needs --segmenter: a finished run of 'kneeage train segmenter'")
+    return training.segmenter / BEST_CHECKPOINT
+
+
+def _begin(training: CohortTraining) -> Split:
+    """Write down what is learnt from what, or prove that the folder's run is the same."""
+    facts, place = _facts(training), training.run / TRAINING_FILE
+    if is_first_process() and not place.exists():
+        split = _given_split(training)
+        require_free(training.run)
+        write_split(training.run / SPLIT_FILE, split)
+        with whole_file(place) as temporary:
+            temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    _wait_for(place)
+    begun = json.loads(place.read_text(encoding="utf-8"))
+    different = [name for name in facts if name != "kneeage" and begun.get(name) != facts[name]]
+    if different:
+        raise UsageError(
+            f"{str(training.run)!r} holds a run with another {different[0].replace('_', ' ')}; "
+            "choose another folder, or go on with the same"
+        )
+    kept = read_split(training.run / SPLIT_FILE)
+    require_same_subjects(kept, training.cohort.entries)
+    return kept
+
+
+def _given_split(training: CohortTraining) -> Split:
+    """Read the split that is given, or make one."""
+    entries = training.cohort.entries
+    if training.split is None:
+        return make_eight_to_two(entries, training.settings.fit.seed)
+    split = read_split(training.split)
+    require_same_subjects(split, entries)
+    if not split.members(Group.VALIDATION):
+        raise InputRefusedError(f"{training.split.name!r} has no validation group; make an 8:2 split, not folds")
+    return split
+
+
+def _facts(training: CohortTraining) -> dict[str, Any]:
+    """Say in plain values what a run is; two runs of the same facts can go on from each other."""
+    segmenter = training.segmenter
+    return {
+        "kneeage": __version__,
+        "network": type(training.settings).__name__.removesuffix("Settings"),
+        "population": training.cohort.population,
+        "subjects": len(training.cohort.entries),
+        "split": None if training.split is None else read_split(training.split).sha256,
+        "segmenter": None if segmenter is None else segmenter.name,
+    }
+
+
+def _wait_for(place: Path) -> None:
+    """Wait until the first process has written a file; the first never waits."""
+    while not place.exists():
+        time.sleep(_SECONDS_BETWEEN_LOOKS)

@@ -1,0 +1,40 @@
+"""Backbones: published parameter counts, and one interface for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+import torch
+
+from kneeage.learn.backbones import build_backbone
+from kneeage.learn.settings import AgeModelSettings, Backbone
+
+# Source: the papers' networks for 1,000 classes as torchvision has them (densenet121, efficientnet_b0, resnet18).
+PUBLISHED_PARAMETERS = {"densenet121": 7_978_856, "efficientnet-b0": 5_288_548, "resnet18": 11_689_512}
+TINY = AgeModelSettings(width=0.125, age_edges_years=(10, 11, 12, 13))
+BACKBONES = get_args(Backbone)
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED_PARAMETERS))
+def test_backbone_has_the_published_parameters(name: Backbone) -> None:
+    thousand = tuple(float(edge) for edge in range(1001))
+    network = build_backbone(replace(TINY, backbone=name, age_edges_years=thousand), channels=3)
+    of_the_sex = 1000
+    assert sum(parameter.numel() for parameter in network.parameters()) - of_the_sex == PUBLISHED_PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbones_share_an_interface(name: Backbone) -> None:
+    network = build_backbone(replace(TINY, backbone=name), channels=2).eval()
+    image, sex = torch.randn(2, 2, 64, 64), torch.tensor([[0.0], [1.0]])
+    outputs = network.forward_with_auxiliary(image, sex)
+    assert outputs.logits.shape == (2, 3)
+    assert outputs.features.shape == (2, network.feature_channels)
+    assert len(outputs.auxiliary) == (2 if name == "googlenet" else 0)
+    logits, features = network.with_features(image, sex)
+    torch.testing.assert_close((outputs.logits, outputs.features), (logits, features))
+    torch.testing.assert_close(network(image, sex), logits)
+    joined = torch.cat((features, sex), dim=1) @ network.last.weight.T + network.last.bias
+    torch.testing.assert_close(logits, joined)
