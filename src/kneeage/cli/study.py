@@ -1,4 +1,4 @@
-"""``kneeage study``: the statistics of a study."""
+"""``kneeage study``: a whole study, and statistics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kneeage.cli import study_run
 from kneeage.cli.options import AsJson
 from kneeage.cli.speak import answering, give, show, tell
 from kneeage.core.errors import InputRefusedError, UsageError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from kneeage.study.comparison import Comparison, PrintedRange, SignificanceTest, Summary
 
-app = typer.Typer(name="study", help="Statistics of a study.", no_args_is_help=True)
+app = typer.Typer(name="study", help="Do a study, and its statistics.", no_args_is_help=True)
 
 PrintedStats = tuple[float, float, int, float, float, int]
 # More digits than any table prints, and than a float64 tells apart.
@@ -27,7 +28,10 @@ _MOST_DECIMALS = 12
 
 @app.callback()
 def study() -> None:
-    """Statistics of a study."""
+    """Do a study, and its statistics."""
+
+
+app.command("run")(study_run.run_study)
 
 
 @app.command("compare")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,6 +196,24 @@ class Predictions:
     def sites(self) -> dict[str, Predictions]:
         """Give the rows of each site, in the order of their names."""
         return {str(site): self.take(self.site == site) for site in np.unique(self.site)}
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """Put checked tables below each other, such as those of the folds.
+
+    Args:
+        parts: One table or more, of the same subjects' cohort.
+
+    Raises:
+        PredictionError: They have different classes, or rows of slices and of subjects.
+    """
+    if len({(part.classes, part.by_slice) for part in parts}) != 1:
+        raise PredictionError(
+            "tables that are joined must have the same classes, and all rows of slices or of subjects"
+        )
+    names = [each.name for each in fields(Predictions) if each.name != "classes"]
+    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(parts[0], **columns)
 
 
 def subject_level(predictions: Predictions) -> Predictions:

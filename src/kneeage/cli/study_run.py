@@ -1,0 +1,121 @@
+"""``kneeage study run``: a cross-validated study from two cohorts to its page."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kneeage.cli.speak import answering, counting, give, tell
+from kneeage.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from kneeage.learn.prepared_cohort import Runner
+
+
+@answering
+def run_study(
+    internal: Annotated[
+        Path, typer.Argument(metavar="INTERNAL", help="Cohort that is dealt out to the folds.", show_default=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="RUN", help="New folder, or that of a broken-off study, which goes on."),
+    ],
+    external: Annotated[
+        Path,
+        typer.Option(metavar="EXTERNAL", help="Cohort that every model is tested on; may be INTERNAL itself."),
+    ],
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE ...]", help="Settings, such as folds=5 age_model.fit.max_steps=100.", show_default=False
+        ),
+    ] = None,
+    preset: Annotated[str, typer.Option(metavar="paper|default", help="Settings to begin from.")] = "default",
+    external_subset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Subset of EXTERNAL to test on; 'external' if it is INTERNAL itself, else all."
+        ),
+    ] = None,
+    segmenter: Annotated[
+        Path | None,
+        typer.Option(metavar="BUNDLE", help="Bundle whose segmenter finds the plates; else one per fold is trained."),
+    ] = None,
+    folds: Annotated[
+        str | None, typer.Option(metavar="0,1", help="Do these folds now; all that are missing if not given.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes that prepare subjects; one per core if not given.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler: subjects and folds go side by side to its workers."),
+    ] = None,
+) -> None:
+    """Cross-validate: check, deal out, train, test, and write tables, figures and the page. Needs the extra `train`."""
+    study, settings = _modules()
+    request = study.StudyRequest(
+        internal=internal,
+        external=external,
+        output=output,
+        settings=settings.study_settings(preset, changes or []),
+        external_subset=external_subset,
+        segmenter=segmenter,
+        folds=_folds(folds),
+    )
+    runner = _runner(workers, scheduler)
+    page = study.run_study(request, runner, scheduler=scheduler, say=tell, counting=counting)
+    give(str(page))
+
+
+def _modules() -> tuple[ModuleType, ModuleType]:
+    """Load what does studies.
+
+    Raises:
+        UsageError: The training extra is not installed.
+    """
+    try:
+        from kneeage.study import run, settings
+    except ModuleNotFoundError as error:
+        raise UsageError(f"a study needs {error.name}; install it with: pip install 'kneeage[train]'") from None
+    return run, settings
+
+
+def _folds(text: str | None) -> tuple[int, ...] | None:
+    """Read numbers of folds.
+
+    Raises:
+        UsageError: A part is no whole number.
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise UsageError(f"--folds takes whole numbers parted by commas, such as 0,1; found {text!r}")
+    return tuple(map(int, parts))
+
+
+def _runner(workers: int | None, scheduler: str | None) -> Runner:
+    """Choose where subjects are prepared.
+
+    Raises:
+        UsageError: Both places are asked for, or no worker.
+    """
+    from kneeage.core.machine import available_cores
+    from kneeage.phantom.cohort.workers import on_cluster, on_cores
+    from kneeage.study.fold import in_turn
+
+    if scheduler is not None:
+        if workers is not None:
+            raise UsageError("give --workers for this machine or --scheduler for a cluster, not both")
+        return partial(on_cluster, scheduler=scheduler)
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be 1 or more; found {workers}")
+    wanted = workers or available_cores()
+    return in_turn if wanted == 1 else partial(on_cores, workers=wanted)
