@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kneeage.core.errors import UsageError
-from kneeage.decide.posterior import AgeDistribution, likelihood_ratio, posterior
+from kneeage.decide.posterior import AgeDistribution, posterior
 from kneeage.decide.prior import FittedPrior, fit_prior, uniform_prior
 
 EDGES = [float(age) for age in range(8, 27)]
@@ -118,47 +118,3 @@ def test_every_posterior_is_a_distribution(likelihood: list[float], low: float, 
     assert found.quantile(0.025) <= found.quantile(0.975)
     steps = [found.at_least(age) for age in np.linspace(7, 41, 60)]
     assert all(before >= after for before, after in pairwise(steps))
-
-
-def test_a_flat_likelihood_favours_no_side() -> None:
-    ratio = likelihood_ratio(FLAT, EDGES, 18)
-    assert ratio is not None
-    assert ratio.value == pytest.approx(1)
-    assert (ratio.ages_below, ratio.ages_above) == ((16, 18), (18, 20))
-
-
-def test_the_ratio_compares_means_of_both_windows() -> None:
-    likelihood = np.zeros(18)
-    likelihood[10:12] = np.log([3.0, 5.0])
-    ratio = likelihood_ratio(likelihood, EDGES, 18.0)
-    assert ratio is not None
-    assert ratio.value == pytest.approx(4)
-    between = likelihood_ratio(likelihood, EDGES, 18.5)
-    assert between is not None
-    assert between.value == pytest.approx((0.5 * 3 + 5 + 0.5) / (0.5 + 1 + 0.5 * 3) * 2 / 2)
-
-
-def test_a_window_is_cut_to_the_known_ages() -> None:
-    ratio = likelihood_ratio(FLAT, EDGES, 9)
-    assert ratio is not None
-    assert ratio.ages_below == (8, 9)
-    ratio = likelihood_ratio(FLAT, EDGES, 25.5)
-    assert ratio is not None
-    assert ratio.ages_above == (25.5, 26)
-
-
-@pytest.mark.parametrize("age", [5, 8, 26, 30])
-def test_no_window_no_ratio(age: float) -> None:
-    assert likelihood_ratio(FLAT, EDGES, age) is None
-
-
-def test_a_window_with_unknown_ages_gives_no_ratio() -> None:
-    likelihood = np.where(np.arange(18) == 9, -np.inf, 0.0)
-    assert likelihood_ratio(likelihood, EDGES, 18) is None
-    assert likelihood_ratio(likelihood, EDGES, 22) is not None
-
-
-def test_no_probability_below_gives_no_value() -> None:
-    ratio = likelihood_ratio(np.where(np.arange(18) < 10, -5000.0, 0.0), EDGES, 18)
-    assert ratio is not None
-    assert ratio.value is None

@@ -53,3 +53,17 @@ def test_the_question_is_repeated_in_the_report() -> None:
     report = Question(sex="female", question="older than 16?", legal_basis="§ 1", claimed_age_years=15).report()
     assert report.sex is Sex.FEMALE
     assert (report.question, report.legal_basis, report.claimed_age_years) == ("older than 16?", "§ 1", 15)
+
+
+@pytest.mark.parametrize(("name", "value"), [("height_cm", 60), ("height_cm", 1.72), ("weight_kg", 300)])
+def test_height_and_weight_are_those_of_a_person(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=rf"the {name.partition('_')[0]} is .* or not given; found {value:g}"):
+        Question(**{name: value})  # type: ignore[arg-type]
+    assert Question(height_cm=172, weight_kg=60).height_cm == 172
+
+
+def test_windows_of_age_are_read_before_any_image() -> None:
+    assert Question().windows == ()
+    assert Question(ratio_ages="14-18:18-22").windows[0].below == (14, 18)
+    with pytest.raises(UsageError, match="not understood"):
+        Question(ratio_ages="18")

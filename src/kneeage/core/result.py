@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kneeage.core.anatomy import Plane, Sex, Side
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class Outcome(str, Enum):
@@ -35,6 +35,14 @@ class ReasonCode(str, Enum):
     TOO_FEW_SLICES = "too_few_slices"
     WRONG_PLANE = "wrong_plane"
     SEX_NOT_COVERED = "sex_not_covered"
+    UNLIKE_TRAINING = "unlike_training"
+    PLATES_DISAGREE = "plates_disagree"
+    MOTION = "motion"
+    METAL = "metal"
+    WRONG_SEQUENCE = "wrong_sequence"
+    FIELD_OF_VIEW = "field_of_view"
+    SIDE_CONTRADICTION = "side_contradiction"
+    BLURRED = "blurred"
 
 
 class ThresholdDecision(str, Enum):
@@ -43,6 +51,14 @@ class ThresholdDecision(str, Enum):
     AT_LEAST = "at_least"
     BELOW = "below"
     UNDETERMINED = "undetermined"
+
+
+class SummaryQuantity(str, Enum):
+    """Which of three different ages the summary line names."""
+
+    MOST_PROBABLE_AGE = "most_probable_age"
+    MINIMUM_AGE = "minimum_age"
+    INTERVAL_LOWER_END = "interval_lower_end"
 
 
 class _Part(BaseModel):
@@ -79,6 +95,14 @@ class SeriesReport(_Part):
     rank_reasons: list[str] = Field(default_factory=list, description="why this series was chosen")
 
 
+class NoveltyReport(_Part):
+    """How far the image lies from the images that the bundle was trained on."""
+
+    distance: float = Field(ge=0, description="distance of the age network's features from the training images")
+    percentile: float = Field(ge=0, le=100, description="share of training images that lie nearer, in percent")
+    limit: float = Field(ge=0, description="distance from which the bundle gives no age")
+
+
 class QualityReport(_Part):
     """What the image allows."""
 
@@ -86,6 +110,10 @@ class QualityReport(_Part):
     slices_over_femoral_site: int
     slices_over_tibial_site: int
     side_from_fibula: Side = Field(description="side that the fibula suggests; unknown when no fibula was seen")
+    motion: float | None = Field(None, ge=0, description="strength of ghosts along the phase axis; 0: none")
+    metal_share: float | None = Field(None, ge=0, le=1, description="share of the knee that is signal void")
+    sharpness: float | None = Field(None, ge=0, description="sharpness of edges; low: blurred")
+    novelty: NoveltyReport | None = Field(None, description="null where the bundle cannot tell")
     notes: list[str] = Field(default_factory=list)
 
 
@@ -121,10 +149,13 @@ class Interval(_Part):
 class MinimumAge(_Part):
     """The youngest reference subject with this finding."""
 
-    value: float
-    definition: str
-    n: int
-    quantile: float
+    value_years: float = Field(description="age of the youngest reference subject with this finding")
+    quantile_years: float | None = Field(
+        None, description="age below which the share ``quantile`` of these subjects lies; null where they are too few"
+    )
+    quantile: float = Field(0.01, gt=0, lt=1)
+    n: int = Field(ge=1, description="reference subjects with this finding")
+    definition: str = Field(description="the finding and the reference population, in words")
 
 
 class AgeProbability(_Part):
@@ -142,6 +173,33 @@ class LikelihoodRatio(_Part):
     ages_above: tuple[float, float]
 
 
+class ErrorRate(_Part):
+    """A share of subjects with its Wilson 95 % interval."""
+
+    errors: int = Field(ge=0)
+    subjects: int = Field(ge=0)
+    share: float | None = Field(None, ge=0, le=1, description="errors / subjects; null where nobody was counted")
+    low: float = Field(0.0, ge=0, le=1, description="lower bound of the Wilson 95 % interval")
+    high: float = Field(1.0, ge=0, le=1, description="upper bound of the Wilson 95 % interval")
+
+
+class ThresholdErrors(_Part):
+    """How often the fixed rule was wrong or silent, counted on subjects that it was not tuned on."""
+
+    sex: Sex | None = Field(None, description="whom it was counted on; null: both sexes, the sex withheld")
+    limit: float = Field(gt=0, lt=1, description="what the upper bound of ``false_adult`` was tuned to stay under")
+    window_years: float = Field(2.0, gt=0, description="how far from the threshold the nearest subjects reach")
+    false_adult: ErrorRate = Field(description="called at least, of subjects up to ``window_years`` below")
+    false_adult_all_minors: ErrorRate = Field(description="called at least, of all subjects below")
+    false_minor: ErrorRate = Field(description="called below, of subjects up to ``window_years`` above")
+    undetermined: ErrorRate = Field(description="not decided, of subjects up to ``window_years`` on either side")
+    reference_undetermined: dict[str, ErrorRate] = Field(
+        default_factory=dict,
+        description="the same for the best readers of virtual knees under the same limit: 'a' knows the plates, the "
+        "bones, height and weight, 'b' the plates alone",
+    )
+
+
 class ThresholdReport(_Part):
     """The statement about one age threshold."""
 
@@ -150,6 +208,28 @@ class ThresholdReport(_Part):
     likelihood_ratio: LikelihoodRatio | None = None
     decision: ThresholdDecision
     decision_reason: str
+    errors: ThresholdErrors | None = Field(None, description="null where the rule's errors were not counted")
+
+
+class PriorEffect(_Part):
+    """What the answer would be under another prior."""
+
+    prior: str = Field(description="name of the prior")
+    most_probable_age_years: float
+    interval: Interval = Field(description="central credible interval under this prior")
+    thresholds: dict[str, float] = Field(description="probability of being at least each age asked about, by age")
+
+
+class CovariateReport(_Part):
+    """A fact beside the image that may inform the age."""
+
+    name: Literal["height_cm", "weight_kg", "sequence"]
+    value: float | str | None = Field(None, description="as given; null: not known")
+    used: bool = Field(description="whether it entered the estimate")
+    changed_years: float | None = Field(
+        None, description="most probable age with it, minus without it; null where it was not used"
+    )
+    note: str = ""
 
 
 class PriorReport(_Part):
@@ -203,9 +283,17 @@ class Result(_Part):
         None, description="null where the bundle carries no reference subjects"
     )
     age_distribution: list[AgeProbability] = Field(default_factory=list)
+    summary_quantity: SummaryQuantity | None = Field(
+        None, description="which of the three ages the summary line names; null without an estimate"
+    )
     class_probabilities: dict[str, float] = Field(default_factory=dict)
     thresholds: list[ThresholdReport] = Field(default_factory=list)
+    likelihood_ratios: list[LikelihoodRatio] = Field(
+        default_factory=list, description="for the age windows that the user named"
+    )
     prior: PriorReport | None = None
+    prior_effects: list[PriorEffect] = Field(default_factory=list)
+    covariates: list[CovariateReport] = Field(default_factory=list)
     bundle: BundleReport | None = None
     software: SoftwareReport | None = None
     warnings: list[str] = Field(default_factory=list)

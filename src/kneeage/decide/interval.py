@@ -31,7 +31,7 @@ def credible_interval(
     """
     tail = (1 - level) / 2
     low, high = distribution.quantile(tail), distribution.quantile(1 - tail)
-    is_open = high >= distribution.edges_years[-2] or not _dies_down(distribution)
+    is_open = high >= distribution.edges_years[-2] or not dies_down(distribution)
     return Interval(
         level=level, low=low, high=None if is_open else high, method=_method(calibration_subjects, virtual=virtual)
     )
@@ -42,8 +42,8 @@ def reaches_first_bin(distribution: AgeDistribution, interval: Interval) -> bool
     return interval.low < distribution.edges_years[1]
 
 
-def _dies_down(distribution: AgeDistribution) -> bool:
-    """Say whether the density of the last bin is small beside the peak."""
+def dies_down(distribution: AgeDistribution) -> bool:
+    """Say whether the density of the last bin is small beside the peak; where not, the age has no end upwards."""
     density = np.array(distribution.masses) / np.diff(distribution.edges_years)
     return bool(density[-1] < DIED_DOWN_SHARE * density.max())
 

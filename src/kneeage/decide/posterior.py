@@ -5,21 +5,18 @@ Within a bin every age is equally likely: probabilities between edges are interp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kneeage.core.errors import UsageError
-from kneeage.core.result import AgeProbability, LikelihoodRatio
+from kneeage.core.result import AgeProbability
 from kneeage.decide.prior import FittedPrior
 
 FloatArray = NDArray[np.float64]
 # Completed years reported one by one; below and above are pooled. Source: ours.
 FIRST_CLASS_YEARS, LAST_CLASS_YEARS = 10, 18
-# Width in years of the age windows on either side of a threshold that a likelihood ratio compares. Source: ours.
-WINDOW_YEARS = 2.0
 
 
 @dataclass(frozen=True)
@@ -107,37 +104,3 @@ def posterior(log_likelihood: FloatArray, prior: FittedPrior) -> AgeDistribution
         )
     weights = np.where(known, masses * np.exp(np.where(known, own, -np.inf) - own[known].max()), 0.0)
     return AgeDistribution(prior.edges_years, tuple(map(float, weights / weights.sum())))
-
-
-def likelihood_ratio(
-    log_likelihood: FloatArray, edges_years: Sequence[float], age_years: float
-) -> LikelihoodRatio | None:
-    """Compare the windows just above and just below an age; no prior enters.
-
-    Within each window, cut to the bundle's ages, every age counts the same.
-
-    Args:
-        log_likelihood: Log-likelihood of each bin, up to a constant, shape (bins,).
-        edges_years: Edges of the bins.
-        age_years: The threshold.
-
-    Returns:
-        The ratio with its windows; None when a window holds no age of the bundle, or one that it saw no subject of.
-    """
-    likelihood = np.where(np.isfinite(log_likelihood), np.exp(log_likelihood - log_likelihood.max()), np.nan)
-    below = (max(age_years - WINDOW_YEARS, edges_years[0]), min(age_years, edges_years[-1]))
-    above = (max(age_years, edges_years[0]), min(age_years + WINDOW_YEARS, edges_years[-1]))
-    if below[0] >= below[1] or above[0] >= above[1]:
-        return None
-    lower, upper = (_mean_over(likelihood, edges_years, *window) for window in (below, above))
-    if np.isnan(lower + upper):
-        return None
-    return LikelihoodRatio(value=upper / lower if lower > 0 else None, ages_below=below, ages_above=above)
-
-
-def _mean_over(likelihood: FloatArray, edges_years: Sequence[float], low: float, high: float) -> float:
-    """Average the likelihood over a window of ages; not a number where a bin of it is unknown."""
-    edges = np.asarray(edges_years)
-    overlap = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
-    touched = overlap > 0
-    return float(np.average(likelihood[touched], weights=overlap[touched]))

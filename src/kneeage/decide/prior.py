@@ -156,6 +156,22 @@ def training_prior(manifest: BundleManifest) -> FittedPrior:
     return FittedPrior("training ages", tuple(edges), tuple(map(float, shares / shares.sum())), 0)
 
 
+def reference_prior(manifest: BundleManifest) -> FittedPrior:
+    """Give the prior that decisions and conformal intervals rest on: uniform over the bundle's ages.
+
+    It is neither the ages that the bundle was trained on nor what a user chooses.
+
+    Args:
+        manifest: The bundle's manifest.
+
+    Returns:
+        The prior on all of the bundle's bins.
+    """
+    edges = manifest.age_edges_years
+    widths = np.diff(edges)
+    return FittedPrior("reference", tuple(edges), tuple(map(float, widths / widths.sum())), 0)
+
+
 def _cut_warnings(prior: Prior, low: float, high: float) -> tuple[str, ...]:
     """Say what was cut off a prior."""
     if (low, high) == (prior.low_years, prior.high_years):

@@ -12,17 +12,23 @@ from kneeage.core.errors import UsageError
 from kneeage.core.manifest import BundleManifest
 from kneeage.core.result import SubjectReport
 from kneeage.decide.prior import FittedPrior, fit_prior, parse_prior, uniform_prior
+from kneeage.decide.ratio import AgeWindows, parse_windows
 
 # Ages at which criminal responsibility widens, and majority. Source: Criminal Law of the PRC, article 17 (12, 14 and
 # 16 years; as amended 2020), and Civil Code of the PRC, article 17 (18 years).
 DEFAULT_THRESHOLDS_YEARS = (12.0, 14.0, 16.0, 18.0)
+# What heights and weights of persons from infancy on can be. Source: ours; the ranges of cohort tables.
+HEIGHT_CM, WEIGHT_KG = (70.0, 240.0), (8.0, 250.0)
 
 
 class QuestionOptions(TypedDict, total=False):
     """What may be asked about a subject; see `Question`."""
 
     sex: Sex | str | None
+    height_cm: float | None
+    weight_kg: float | None
     thresholds: Sequence[float]
+    ratio_ages: str | None
     prior: str | None
     question: str | None
     legal_basis: str | None
@@ -35,7 +41,11 @@ class Question:
 
     Args:
         sex: ``"male"`` or ``"female"``; None: not known.
+        height_cm: Height; None: not known.
+        weight_kg: Weight; None: not known.
         thresholds: Ages in years to make a statement about.
+        ratio_ages: Windows of age to compare by a likelihood ratio, beside those around each threshold, such as
+            ``"14-18:18-22"``; see `parse_windows`.
         prior: ``"uniform:LOW-HIGH"`` or a CSV file of ages and weights; None: uniform over the bundle's ages.
         question: The examiner's question, copied to the report.
         legal_basis: Its legal basis, copied to the report.
@@ -46,7 +56,10 @@ class Question:
     """
 
     sex: Sex | str | None = None
+    height_cm: float | None = None
+    weight_kg: float | None = None
     thresholds: Sequence[float] = DEFAULT_THRESHOLDS_YEARS
+    ratio_ages: str | None = None
     prior: str | None = None
     question: str | None = None
     legal_basis: str | None = None
@@ -60,11 +73,19 @@ class Question:
             raise UsageError(f"thresholds and the claimed age are years above 0; found {ages}")
         if len(set(self.thresholds)) < len(self.thresholds):
             raise UsageError(f"each threshold is given once; found {list(self.thresholds)}")
+        _require_within("height", self.height_cm, HEIGHT_CM, "cm")
+        _require_within("weight", self.weight_kg, WEIGHT_KG, "kg")
+        _ = self.windows
 
     @property
     def known_sex(self) -> Sex | None:
         """The sex as a coded value."""
         return None if self.sex is None else Sex(self.sex)
+
+    @property
+    def windows(self) -> tuple[AgeWindows, ...]:
+        """The windows of age to compare."""
+        return parse_windows(self.ratio_ages) if self.ratio_ages else ()
 
     def prior_for(self, manifest: BundleManifest) -> FittedPrior:
         """Put the prior on a bundle's age bins."""
@@ -79,3 +100,9 @@ class Question:
             legal_basis=self.legal_basis,
             claimed_age_years=self.claimed_age_years,
         )
+
+
+def _require_within(name: str, value: float | None, span: tuple[float, float], unit: str) -> None:
+    """Refuse what no person has."""
+    if value is not None and not span[0] <= value <= span[1]:
+        raise UsageError(f"the {name} is {span[0]:g} to {span[1]:g} {unit}, or not given; found {value:g}")
