@@ -41,7 +41,17 @@ from kneeage.pipeline import (
     segment_file,
     write_documents,
 )
-from tests.infer.knees import BONE_COLUMNS, age_model, as_image, block_knee, edited, manifest, segment_model, without
+from tests.infer.knees import (
+    BONE_COLUMNS,
+    age_model,
+    as_image,
+    block_knee,
+    edited,
+    manifest,
+    pooled_age_model,
+    segment_model,
+    without,
+)
 
 ALL = slice(None)
 
@@ -274,6 +284,118 @@ def test_a_near_isotropic_volume_fits_any_plane(bundle: Bundle, template: Loaded
     assert found.outcome is Outcome.ESTIMATED
     assert found.quality is not None
     assert found.quality.slices == 36
+
+
+# A bundle that pools the slices itself, with limits on everything.
+
+POOLED = {
+    "files": ["age.onnx"],
+    "region_shape": (48, 48),
+    "max_slices": 5,
+    "min_slices": 3,
+    "slice_pooling": "in_graph",
+    "fact_names": ["sex", "height_known"],
+}
+
+
+def pooled_bundle(folder: Path, **changes: object) -> Bundle:
+    made = manifest(age=POOLED, **changes)
+    age = pooled_age_model(made.age_edges_years, facts=2, oldest=20, years_per_open=80.0, years_per_fact=2.0)
+    write_bundle(folder, made, {"segment.onnx": segment_model(), "age.onnx": age}, "# Blocks\n")
+    return load_bundle(folder)
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return pooled_bundle(tmp_path_factory.mktemp("bundles") / "pooled")
+
+
+def test_plates_have_stages(bundle: Bundle, template: LoadedSeries) -> None:
+    for open_columns, stages in ((36, ("II", "2c")), (18, ("IV", "3b")), (0, ("V", "5"))):
+        plates = examined(bundle, template, block_knee(open_columns=open_columns)).result.plates
+        assert {(p.stages.dedouit, p.stages.schmeling_kellinghaus) for p in plates.values()} == {stages}
+
+
+def test_facts_beside_the_image_are_used_and_said(pooled: Bundle, template: LoadedSeries) -> None:
+    question = Question(sex="male", height_cm=170.0)
+    found = Examiner(pooled, threads=1).examine(series_of(template, block_knee()), question).result
+    without_height = examined(pooled, template, block_knee()).result
+    assert found.estimated_age_years == (without_height.estimated_age_years or 0) + 2
+    height, weight, sequence = found.covariates
+    assert (height.value, height.used, height.changed_years) == (170, True, 2)
+    assert (weight.used, sequence.used) == (False, False)
+
+
+def test_where_the_age_came_from(pooled: Bundle, template: LoadedSeries) -> None:
+    series = series_of(template, block_knee())
+    shown = Examiner(pooled, threads=1).examine(series, Question(sex="male"), explain=True).explanation
+    assert shown is not None
+    assert shown.moved.shape == series.volume.shape
+    assert examined(pooled, template, block_knee()).explanation is None
+
+
+def test_an_explanation_is_drawn_beside_the_report(pooled: Bundle, nifti: Path, tmp_path: Path) -> None:
+    examination = estimate(nifti, bundle=pooled, sex="male", threads=1, explain=True)
+    write_documents(examination, tmp_path / "out")
+    assert (tmp_path / "out" / "explanation.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_explanation_without_an_estimate(pooled: Bundle, template: LoadedSeries) -> None:
+    series = series_of(template, without(block_knee(), 1, 3, 4))
+    assert Examiner(pooled, threads=1).examine(series, Question(sex="male"), explain=True).explanation is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "header", "code"),
+    [
+        ({"sequences": ["T1"]}, {"weighting": "PD"}, ReasonCode.WRONG_SEQUENCE),
+        ({"sequences": ["T1"]}, {"weighting": "T1", "fat_suppressed": True}, ReasonCode.WRONG_SEQUENCE),
+        ({"field_of_view_mm": (120, 200)}, {}, ReasonCode.FIELD_OF_VIEW),
+        ({"slice_spacing_mm": (1, 3)}, {}, ReasonCode.FIELD_OF_VIEW),
+        ({}, {"side": Side.LEFT}, ReasonCode.SIDE_CONTRADICTION),
+        ({"quality_limits": {"lowest": {"sharpness": 2}, "percentile": 99, "subjects": 9}}, {}, ReasonCode.BLURRED),
+        ({"quality_limits": {"highest": {"ripple_rows": -1}, "percentile": 99, "subjects": 9}}, {}, ReasonCode.MOTION),
+        ({"quality_limits": {"highest": {"void_share": -1}, "percentile": 99, "subjects": 9}}, {}, ReasonCode.METAL),
+        (
+            {"novelty": {"mean": [9, 9, 9], "precision": np.eye(3).tolist(), "limit": 1, "percentile": 99}},
+            {},
+            ReasonCode.UNLIKE_TRAINING,
+        ),
+        (
+            {"growth_limits": [{"measure": "openness", "low": 0.5, "high": 1, "quantile": 0.9, "subjects": 9}]},
+            {},
+            ReasonCode.PLATES_DISAGREE,
+        ),
+    ],
+)
+def test_each_limit_of_a_bundle_has_its_reason(
+    tmp_path: Path, template: LoadedSeries, limits: dict[str, object], header: dict[str, object], code: ReasonCode
+) -> None:
+    strict = pooled_bundle(tmp_path / "strict", **limits)
+    found = examined(strict, template, block_knee(), **header).result
+    assert found.outcome is Outcome.ABSTAINED
+    assert {*reason_codes(found)} == {code}
+    assert found.estimated_age_years is None
+    assert found.plates["distal_femur"].found
+
+
+def test_a_knee_within_all_limits_is_estimated(tmp_path: Path, template: LoadedSeries) -> None:
+    limits = {"lowest": {"sharpness": 0}, "highest": {"void_share": 1, "ripple_rows": 99}}
+    wide = pooled_bundle(
+        tmp_path / "wide",
+        sequences=["T1"],
+        field_of_view_mm=(50, 100),
+        quality_limits={**limits, "percentile": 99, "subjects": 9},
+        novelty={"mean": [2, 0, 0], "precision": np.eye(3).tolist(), "limit": 50, "percentile": 99},
+        growth_limits=[{"measure": "stage", "low": -1, "high": 1, "quantile": 0.9, "subjects": 9}],
+    )
+    found = examined(wide, template, block_knee(), weighting="T1").result
+    assert found.outcome is Outcome.ESTIMATED
+    assert found.quality is not None
+    assert found.quality.novelty is not None
+    assert found.quality.novelty.distance < found.quality.novelty.limit
+    assert found.quality.motion is not None
+    assert found.quality.metal_share is not None
 
 
 # Refused, and wrong usage.

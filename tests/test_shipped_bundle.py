@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,15 +15,21 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Label, PlateSite, Sex, Side
 from kneeage.core.result import Outcome, ThresholdDecision
 from kneeage.core.volume import Volume
+from kneeage.infer.age import AgeFacts, age_inputs, age_outputs, read_age
+from kneeage.infer.engine import Engine
+from kneeage.infer.explain import effect_of_covering
+from kneeage.infer.region import age_regions
+from kneeage.infer.seen import Seen
 from kneeage.io.bundle import SHIPPED_BUNDLE, load_bundle
-from kneeage.io.nifti import write_image
+from kneeage.io.nifti import read_nifti, write_image
 from kneeage.io.write import DicomHeader, write_dicom_series
 from kneeage.phantom.cohort.subject import HOSPITAL_A, VirtualSubject, virtual_subject
-from kneeage.pipeline import Examination, estimate, segment_file, write_documents
+from kneeage.pipeline import Examination, Examiner, estimate, segment_file, write_documents
 
 BONES = {
     "femur": (Label.DISTAL_FEMUR_EPIPHYSIS, Label.DISTAL_FEMUR_METAPHYSIS),
@@ -115,6 +122,34 @@ def test_age_rises_with_the_knee(tmp_path: Path) -> None:
         ages.append(estimated)
     assert ages == sorted(ages)
     assert ages[-1] - ages[0] > 6
+
+
+def reader(examiner: Examiner, facts: AgeFacts) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
+    """Give what reads the likelihood of each age off regions, as the pipeline does."""
+    manifest, stage = examiner.manifest, examiner.manifest.age
+    networks = [
+        Engine(examiner.bundle.model_bytes(file), name=file, inputs=age_inputs(stage), outputs=age_outputs(stage))
+        for file in stage.files
+    ]
+    return lambda stack: read_age(networks, stack, facts, manifest).log_likelihood
+
+
+def test_covering_the_plates_changes_the_answer_and_covering_muscle_does_not(tmp_path: Path) -> None:
+    examiner = Examiner(load_bundle())
+    series = read_nifti(as_nifti(subject_aged(13.0).volume, tmp_path / "knee.nii.gz"))
+    prepared = examiner.prepare(series)
+    seen = Seen.of(examiner.segment(prepared), prepared, examiner.manifest)
+    regions, edges = seen.regions(), np.array(examiner.manifest.age_edges_years)
+    labels = prepared.volume.with_array(seen.segmentation.labels.array.astype(np.float32))
+    shown = age_regions(labels, seen.segmentation.plate_probability, seen.sites, examiner.manifest.age)[:, 0]
+    plates = ndimage.binary_dilation(np.isin(shown, (1, 2)), np.ones((1, 7, 7)))
+    far = np.stack([ndimage.distance_transform_edt(one == 0) > 15 for one in shown])
+    read = reader(examiner, AgeFacts(sex=Sex.MALE, plates=seen.drawn_plates))
+    by_plates, by_muscle = (
+        effect_of_covering(read, regions.stack, (edges[:-1] + edges[1:]) / 2, mask)[0] for mask in (plates, far)
+    )
+    assert by_plates > 0.2
+    assert by_muscle < by_plates / 2
 
 
 @pytest.mark.parametrize("codes", ["RAS", "PSL", "SRP"])

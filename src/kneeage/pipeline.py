@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Unpack
+from typing import Literal, Unpack
 
 import numpy as np
 
 import kneeage
-from kneeage.core.anatomy import PLATE_SITES, Side
+from kneeage.core.anatomy import Side
 from kneeage.core.errors import (
     AmbiguousSeriesError,
     GeometryError,
@@ -21,12 +22,13 @@ from kneeage.core.errors import (
     UndecodableError,
     UsageError,
 )
-from kneeage.core.manifest import VIRTUAL_POPULATION, BundleManifest, Calibration
+from kneeage.core.manifest import VIRTUAL_POPULATION, BundleManifest
 from kneeage.core.result import (
     BundleReport,
+    CovariateReport,
+    NoveltyReport,
     Outcome,
     PlateReport,
-    QualityReport,
     Reason,
     ReasonCode,
     Result,
@@ -34,15 +36,28 @@ from kneeage.core.result import (
     SoftwareReport,
 )
 from kneeage.core.volume import Volume
+from kneeage.decide.likelihood import local_log_likelihood
+from kneeage.decide.posterior import posterior
 from kneeage.decide.prior import FittedPrior
 from kneeage.decide.question import Question, QuestionOptions
-from kneeage.decide.statement import AgeStatement, state_age
-from kneeage.infer.abstain import plane_reason, sex_reason, site_reasons
-from kneeage.infer.age import AGE_INPUTS, age_log_likelihood
+from kneeage.decide.statement import AgeStatement, Asked, state_age
+from kneeage.infer.abstain import (
+    grid_reasons,
+    novelty_reason,
+    plane_reason,
+    plates_reason,
+    quality_reasons,
+    sequence_reason,
+    sex_reason,
+    side_reason,
+    site_reasons,
+)
+from kneeage.infer.age import AgeFacts, AgeReading, age_inputs, age_outputs, read_age
+from kneeage.infer.covariates import covariate_reports
 from kneeage.infer.engine import RUNTIME_VERSION, Engine
-from kneeage.infer.fibula import side_from_fibula
-from kneeage.infer.morphometry import calibrated, measure_plate
-from kneeage.infer.region import SitesSeen, age_regions, find_sites
+from kneeage.infer.explain import PATCH_MM, Explanation, explanation, few_slices, occlude
+from kneeage.infer.novelty import NoveltyScale
+from kneeage.infer.seen import Regions, Seen
 from kneeage.infer.segment import SEGMENT_INPUTS, Segmentation, segment
 from kneeage.io.bundle import Bundle, load_bundle
 from kneeage.io.nifti import is_nifti_name, write_labels
@@ -53,6 +68,8 @@ from kneeage.prepare.plane import plane_of
 from kneeage.prepare.recipe import Prepared, load_recipe, prepare
 
 RESULT_FILE, LABELS_FILE, PREVIEW_FILE, REPORT_FILE = "result.json", "labels.nii.gz", "preview.png", "report.html"
+EXPLANATION_FILE = "explanation.png"
+DICOM_FOLDER = "dicom"
 VIRTUAL_WARNING = "trained on a virtual cohort, demonstration only, not for forensic use"
 SEX_WARNING = "the sex was not given: both are held equally likely, and the answer is the less certain for it"
 SIDE_WARNING = "the header says {stated}, but the fibula lies as in a {seen} knee: check the side before any use"
@@ -68,11 +85,13 @@ class Examination:
         result: The answer.
         series: The series that was read.
         labels: Labels on the source grid, uint8; None where nothing was labelled.
+        explanation: Where the age came from; None where none was given, or it was not asked for.
     """
 
     result: Result
     series: LoadedSeries
     labels: Volume | None
+    explanation: Explanation | None = None
 
     @property
     def image(self) -> Volume:
@@ -110,12 +129,13 @@ class Examiner:
         """Label a prepared volume."""
         return segment(self.manifest.segment, self._segmenter, prepared)
 
-    def examine(self, series: LoadedSeries, question: Question) -> Examination:
+    def examine(self, series: LoadedSeries, question: Question, *, explain: bool = False) -> Examination:
         """Answer a question about one subject.
 
         Args:
             series: The series.
             question: What is asked.
+            explain: Also find out where on the slices the age came from, which takes as long as the rest.
 
         Returns:
             The examination, estimated or abstained from.
@@ -129,24 +149,90 @@ class Examiner:
         if reason is not None:
             return Examination(self._result(series, question, reasons=[reason]), series, None)
         prepared = self.prepare(series)
-        seen = _Seen.of(self.segment(prepared), prepared)
-        reasons = site_reasons(seen.sites, self.manifest.age)
-        sex_missing = sex_reason(question.known_sex, self.manifest)
-        reasons += [] if sex_missing is None else [sex_missing]
-        statement = None if reasons else self._state_age(series, question, prior, seen)
-        result = self._result(series, question, reasons=reasons, seen=seen, statement=statement)
-        return Examination(result, series, seen.segmentation.source_labels)
+        seen = Seen.of(self.segment(prepared), prepared, self.manifest)
+        reasons = self._reasons_before_reading(series, question, seen)
+        read = None if site_reasons(seen.sites, self.manifest.age) else self._read(series, question, seen)
+        reasons += [] if read is None else self._reasons_after_reading(read, seen)
+        statement = None if reasons or read is None else self._state_age(series, question, prior, read)
+        told = [] if statement is None or read is None else self._covariates(read, prior)
+        result = self._result(
+            series, question, reasons=reasons, seen=seen, read=read, statement=statement, covariates=told
+        )
+        shown = self._explain(read, seen) if explain and read is not None and statement is not None else None
+        return Examination(result, series, seen.segmentation.source_labels, shown)
 
-    def _state_age(self, series: LoadedSeries, question: Question, prior: FittedPrior, seen: _Seen) -> AgeStatement:
-        """Estimate the age and say what follows."""
-        regions = age_regions(seen.image, seen.segmentation.plate_probability, seen.sites, self.manifest.age)
+    def _reasons_before_reading(self, series: LoadedSeries, question: Question, seen: Seen) -> list[Reason]:
+        """List what speaks against an estimate before the age networks look."""
+        header, manifest = series.header, self.manifest
+        single = (
+            sequence_reason(header.weighting, header.fat_suppressed, manifest),
+            sex_reason(question.known_sex, manifest),
+            side_reason(header.side, seen.fibula),
+        )
+        return [
+            *(reason for reason in single if reason is not None),
+            *grid_reasons(series.volume, manifest),
+            *site_reasons(seen.sites, manifest.age),
+        ]
+
+    def _reasons_after_reading(self, read: _Read, seen: Seen) -> list[Reason]:
+        """List what the slices around the plates speak against an estimate."""
+        single = (plates_reason(seen.plates, self.manifest), novelty_reason(read.novelty, self.manifest))
+        found = quality_reasons(read.regions.quality, self.manifest)
+        return [*found, *(reason for reason in single if reason is not None)]
+
+    def _read(self, series: LoadedSeries, question: Question, seen: Seen) -> _Read:
+        """Let the age networks look at the regions around the plates."""
+        regions = seen.regions()
+        facts = AgeFacts(
+            sex=question.known_sex,
+            height_cm=question.height_cm,
+            weight_kg=question.weight_kg,
+            weighting=series.header.weighting,
+            plates=seen.drawn_plates,
+        )
+        reading = read_age(self._age_networks, regions.stack, facts, self.manifest)
+        scale, features = self._novelty_scale, reading.features
+        novelty = None if scale is None or features is None else scale.report(features)
+        return _Read(regions, seen.plates, facts, reading, novelty)
+
+    def _state_age(self, series: LoadedSeries, question: Question, prior: FittedPrior, read: _Read) -> AgeStatement:
+        """Say what follows from what the age networks saw."""
         return state_age(
-            age_log_likelihood(self._age_network, regions, question.known_sex, self.manifest),
+            read.reading.log_likelihood,
             self.manifest,
             prior=prior,
-            thresholds_years=question.thresholds,
-            image_is_virtual=series.header.virtual,
+            asked=Asked(
+                thresholds_years=question.thresholds,
+                sex=question.known_sex,
+                stages={name: plate.stages for name, plate in read.plates.items()},
+                windows=question.windows,
+                image_is_virtual=series.header.virtual,
+            ),
         )
+
+    def _covariates(self, read: _Read, prior: FittedPrior) -> list[CovariateReport]:
+        """Say which facts beside the image were used, and what they changed."""
+
+        def age_years(facts: AgeFacts) -> float:
+            known = facts == read.facts
+            reading = read.reading if known else read_age(self._age_networks, read.regions.stack, facts, self.manifest)
+            return posterior(local_log_likelihood(reading.log_likelihood, self.manifest), prior).mode_years
+
+        return covariate_reports(read.facts, self.manifest.age.fact_names, age_years)
+
+    def _explain(self, read: _Read, seen: Seen) -> Explanation:
+        """Cover place after place, and see how far the answer moves."""
+        chosen = few_slices(len(read.regions.stack))
+        edges = np.array(self.manifest.age_edges_years)
+        effects = occlude(
+            lambda stack: read_age(self._age_networks, stack, read.facts, self.manifest).log_likelihood,
+            read.regions.stack[chosen],
+            (edges[:-1] + edges[1:]) / 2,
+            max(1, round(PATCH_MM / seen.prepared.volume.spacing[0])),
+        )
+        through = range(read.regions.slices[0], read.regions.slices[-1] + 1)
+        return explanation(effects, seen.prepared, read.regions.corner, through)
 
     def _result(
         self,
@@ -154,35 +240,39 @@ class Examiner:
         question: Question,
         *,
         reasons: list[Reason],
-        seen: _Seen | None = None,
+        seen: Seen | None = None,
+        read: _Read | None = None,
         statement: AgeStatement | None = None,
+        covariates: Sequence[CovariateReport] = (),
     ) -> Result:
         """Put the result together."""
         said = {} if statement is None else {name: getattr(statement, name) for name in _STATED}
+        measured, novelty = (None, None) if read is None else (read.regions.quality, read.novelty)
         return Result(
             outcome=Outcome.ABSTAINED if statement is None else Outcome.ESTIMATED,
             reasons=reasons,
             subject=question.report(),
             series=_series_report(series),
-            quality=None if seen is None else seen.quality(series),
-            plates={} if seen is None else seen.plates(self.manifest.calibration),
+            quality=None if seen is None else seen.quality(measured, novelty, series.notes),
+            plates={} if seen is None else seen.plates,
+            covariates=list(covariates),
             bundle=self._bundle_report(),
             software=_software_report(),
             warnings=[*self._warnings(series, question, seen), *(statement.warnings if statement else ())],
             **said,
         )
 
-    def _warnings(self, series: LoadedSeries, question: Question, seen: _Seen | None) -> list[str]:
+    def _warnings(self, series: LoadedSeries, question: Question, seen: Seen | None) -> list[str]:
         """List what the reader must know, whatever the answer is."""
         header, warnings = series.header, [VIRTUAL_WARNING] if self.manifest.is_virtual else []
         if question.known_sex is None:
             warnings.append(SEX_WARNING)
-        if header.weighting not in (None, "T1"):
+        if header.weighting not in (None, "T1", *self.manifest.sequences):
             warnings.append(WEIGHTING_WARNING.format(weighting=header.weighting))
         if header.fat_suppressed:
             warnings.append(FAT_WARNING)
-        if seen is not None and {header.side, seen.side} == {Side.LEFT, Side.RIGHT}:
-            warnings.append(SIDE_WARNING.format(stated=header.side.value, seen=seen.side.value))
+        if seen is not None and {header.side, seen.fibula.side} == {Side.LEFT, Side.RIGHT}:
+            warnings.append(SIDE_WARNING.format(stated=header.side.value, seen=seen.fibula.side.value))
         return warnings
 
     def _bundle_report(self) -> BundleReport:
@@ -198,13 +288,23 @@ class Examiner:
         return self._engine(self.manifest.segment.file, SEGMENT_INPUTS)
 
     @cached_property
-    def _age_network(self) -> Engine:
-        """The network that estimates age."""
-        return self._engine(self.manifest.age.file, AGE_INPUTS)
+    def _age_networks(self) -> list[Engine]:
+        """The networks that estimate age."""
+        stage = self.manifest.age
+        return [self._engine(file, age_inputs(stage), age_outputs(stage)) for file in stage.files]
 
-    def _engine(self, file: str, inputs: tuple[str, ...]) -> Engine:
+    @cached_property
+    def _novelty_scale(self) -> NoveltyScale | None:
+        """The scale of how far an image lies from the training images; None where the bundle has none."""
+        novelty = self.manifest.novelty
+        if novelty is None:
+            return None
+        return NoveltyScale(novelty, None if novelty.file is None else self.bundle.model_bytes(novelty.file))
+
+    def _engine(self, file: str, inputs: tuple[str, ...], outputs: tuple[str, ...] = ("logits",)) -> Engine:
         """Load a network of the bundle."""
-        return Engine(self.bundle.model_bytes(file), name=file, inputs=inputs, threads=self._threads)
+        model = self.bundle.model_bytes(file)
+        return Engine(model, name=file, inputs=inputs, outputs=outputs, threads=self._threads)
 
 
 def estimate(
@@ -213,6 +313,7 @@ def estimate(
     series: str | None = None,
     bundle: Bundle | Path | str | None = None,
     threads: int | None = None,
+    explain: bool = False,
     **question: Unpack[QuestionOptions],
 ) -> Examination:
     """Estimate a subject's age from a knee MRI series.
@@ -222,8 +323,9 @@ def estimate(
         series: Key of the series, as ``inspect`` prints it; None: the best one.
         bundle: A loaded bundle or its folder; None: the bundle that ships with the package.
         threads: Threads of each network; None: every core this process may use.
-        **question: Fields of `Question`: ``sex``, ``thresholds``, ``prior``, ``question``, ``legal_basis``,
-            ``claimed_age_years``.
+        explain: Also find out where on the slices the age came from.
+        **question: Fields of `Question`: ``sex``, ``height_cm``, ``weight_kg``, ``thresholds``, ``ratio_ages``,
+            ``prior``, ``question``, ``legal_basis``, ``claimed_age_years``.
 
     Returns:
         The examination, estimated or abstained from.
@@ -236,7 +338,7 @@ def estimate(
     asked = Question(**question)
     examiner = Examiner(_loaded(bundle), threads)
     asked.prior_for(examiner.manifest)  # a wrong prior is said before a series is read
-    return examiner.examine(load(Path(path), series), asked)
+    return examiner.examine(load(Path(path), series), asked, explain=explain)
 
 
 def refused(error: InputRefusedError, question: Question | None = None) -> Result:
@@ -258,34 +360,50 @@ def refused(error: InputRefusedError, question: Question | None = None) -> Resul
     )
 
 
-def write_documents(examination: Examination, folder: Path | str, lang: str = "en") -> None:
+def write_documents(
+    examination: Examination,
+    folder: Path | str,
+    lang: str = "en",
+    dicom: Literal["binary", "labelmap"] | None = None,
+) -> None:
     """Write ``result.json``, ``labels.nii.gz``, ``preview.png`` and ``report.html`` into a new folder.
 
-    The folder appears whole or not at all. Where nothing was labelled there is no ``labels.nii.gz``.
+    The folder appears whole or not at all. Where nothing was labelled there is no ``labels.nii.gz``; where the
+    examination has an explanation there is an ``explanation.png`` too.
 
     Args:
         examination: What to write about.
         folder: The folder; it must not exist, or be empty.
         lang: Language of the report, ``"en"`` or ``"zh"``.
+        dicom: Write DICOM objects into the folder ``dicom`` too, the segmentation encoded in this way; None: none.
 
     Raises:
         OutputError: The folder cannot be written.
-        UsageError: The report is not written in this language.
+        UsageError: The report is not written in this language, or DICOM objects cannot be made here or of NIfTI.
+        InputRefusedError: The source lacks what DICOM objects must refer to.
     """
     # The report's drawing and page libraries are loaded only when there is something to write.
     from kneeage.report.figures import preview_png
+    from kneeage.report.heat import explanation_png
     from kneeage.report.html import render_html
 
     result, image = examination.result, examination.image
     labels = examination.labels
     shown = image.with_array(np.zeros(image.array.shape, dtype=np.uint8)) if labels is None else labels
     preview, page = preview_png(result, image, shown, lang), render_html(result, image, shown, lang)
+    write_dicom = None if dicom is None else _dicom_writer(examination, preview, lang, dicom)
     with whole_folder(Path(folder)) as whole:
         (whole / RESULT_FILE).write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (whole / PREVIEW_FILE).write_bytes(preview)
         (whole / REPORT_FILE).write_text(page, encoding="utf-8")
+        if examination.explanation is not None:
+            moved = examination.explanation.moved
+            picture = explanation_png(image, shown, moved, examination.series.plane)
+            (whole / EXPLANATION_FILE).write_bytes(picture)
         if labels is not None:
             write_labels(whole / LABELS_FILE, labels, note=_label_note(is_virtual=_is_virtual(result)))
+        if write_dicom is not None:
+            write_dicom(whole / DICOM_FOLDER)
 
 
 def segment_file(
@@ -323,34 +441,35 @@ def segment_file(
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
-    """What was seen on one subject's images."""
+class _Read:
+    """What the age networks were given, and what they saw."""
 
-    image: Volume
-    segmentation: Segmentation
-    sites: SitesSeen
-    side: Side
+    regions: Regions
+    plates: dict[str, PlateReport]
+    facts: AgeFacts
+    reading: AgeReading
+    novelty: NoveltyReport | None
 
-    @classmethod
-    def of(cls, segmentation: Segmentation, prepared: Prepared) -> _Seen:
-        """Look at the labels."""
-        side = side_from_fibula(segmentation.source_labels)
-        return cls(prepared.volume, segmentation, find_sites(segmentation.labels), side)
 
-    def plates(self, calibration: Calibration) -> dict[str, PlateReport]:
-        """Measure both plates."""
-        drawn = {site: measure_plate(self.segmentation.labels, site, self.sites.of(site)) for site in PLATE_SITES}
-        return {site.name: calibrated(plate, calibration, site) for site, plate in drawn.items()}
+def _dicom_writer(
+    examination: Examination, preview: bytes, lang: str, dicom: Literal["binary", "labelmap"]
+) -> Callable[[Path], None]:
+    """Make the DICOM objects, and give what writes them into a folder."""
+    from kneeage.report.dicom.extra import require_library
 
-    def quality(self, series: LoadedSeries) -> QualityReport:
-        """Say what the images allow."""
-        return QualityReport(
-            slices=self.image.shape[2],
-            slices_over_femoral_site=len(self.sites.distal_femur.slices),
-            slices_over_tibial_site=len(self.sites.proximal_tibia.slices),
-            side_from_fibula=self.side,
-            notes=list(series.notes),
-        )
+    require_library()
+    from kneeage.report.dicom.making import SegmentationType
+    from kneeage.report.dicom.objects import dicom_objects, write_objects
+
+    objects = dicom_objects(
+        examination.result,
+        examination.series,
+        examination.labels,
+        preview_png=preview,
+        lang=lang,
+        segmentation_type=SegmentationType(dicom),
+    )
+    return partial(write_objects, objects=objects)
 
 
 def _loaded(bundle: Bundle | Path | str | None) -> Bundle:

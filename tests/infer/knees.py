@@ -65,7 +65,7 @@ def segment_model(values: list[int] | None = None) -> bytes:
         [helper.make_node("Conv", ["image", "weight", "bias"], ["logits"])],
         {"image": ["S", 1, "J", "I"]},
         {"weight": weight[:, None, None, None], "bias": bias},
-        ["S", len(grey), "J", "I"],
+        {"logits": ["S", len(grey), "J", "I"]},
     )
 
 
@@ -86,20 +86,57 @@ def age_model(edges: list[float], *, oldest: float = 20.0, years_per_open: float
         "centres": centres[None],
         "squares": centres[None] ** 2 / 2,
     }
-    return _model(nodes, {"image": ["S", 3, "H", "W"], "sex": ["S", 1]}, constants, ["S", len(centres)])
+    return _model(nodes, {"image": ["S", 3, "H", "W"], "sex": ["S", 1]}, constants, {"logits": ["S", len(centres)]})
+
+
+def pooled_age_model(
+    edges: list[float],
+    *,
+    facts: int = 1,
+    oldest: float = 20.0,
+    years_per_open: float = 400.0,
+    years_per_fact: float = 0,
+) -> bytes:
+    """The same as ``age_model``, pooled over slices, with ``facts`` whose first is the sex.
+
+    Every further fact adds so many years. The features are the mean of each channel.
+    """
+    centres = (np.array(edges[:-1], dtype=np.float32) + np.array(edges[1:], dtype=np.float32)) / 2
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["means"], axes=[0, 2, 3], keepdims=0),
+        helper.make_node("Unsqueeze", ["means", "first"], ["features"]),
+        helper.make_node("MatMul", ["features", "slope"], ["younger"]),
+        helper.make_node("MatMul", ["facts", "weights"], ["known"]),
+        helper.make_node("Add", ["known", "oldest"], ["older"]),
+        helper.make_node("Add", ["older", "younger"], ["age"]),
+        helper.make_node("MatMul", ["age", "centres"], ["product"]),
+        helper.make_node("Sub", ["product", "squares"], ["logits"]),
+    ]
+    constants = {
+        "slope": np.array([[0], [-years_per_open], [0]]),
+        "oldest": np.array([[oldest]]),
+        "weights": np.array([[1.0], *[[years_per_fact]] * (facts - 1)]),
+        "centres": centres[None],
+        "squares": centres[None] ** 2 / 2,
+    }
+    inputs: dict[str, list[object]] = {"image": ["S", 3, "H", "W"], "facts": [1, facts]}
+    return _model(nodes, inputs, constants, {"logits": [1, len(centres)], "features": [1, 3]})
 
 
 def _model(
     nodes: list[onnx.NodeProto],
     inputs: dict[str, list[object]],
     constants: dict[str, NDArray[np.generic]],
-    output: list[object],
+    outputs: dict[str, list[object]],
 ) -> bytes:
-    """Put a float32 network together."""
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, output)
+    """Put a float32 network together; ``first`` is the axis 0."""
+    values, answers = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+        for shapes in (inputs, outputs)
+    )
+    first = numpy_helper.from_array(np.array([0], dtype=np.int64), "first")
     tensors = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in constants.items()]
-    graph = helper.make_graph(nodes, "test", values, [logits], tensors)
+    graph = helper.make_graph(nodes, "test", values, answers, [*tensors, first])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())
 

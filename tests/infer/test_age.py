@@ -7,10 +7,11 @@ import pytest
 
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import BundleError
-from kneeage.core.manifest import Calibration
-from kneeage.infer.age import AGE_INPUTS, age_log_likelihood
+from kneeage.core.manifest import AgeStage, Calibration
+from kneeage.core.result import PlateReport
+from kneeage.infer.age import AGE_INPUTS, AgeFacts, age_inputs, age_log_likelihood, age_outputs, read_age
 from kneeage.infer.engine import Engine
-from tests.infer.knees import age_model, manifest
+from tests.infer.knees import age_model, manifest, pooled_age_model
 
 MANIFEST = manifest()
 EDGES = MANIFEST.age_edges_years
@@ -83,3 +84,64 @@ def test_another_number_of_bins_is_refused() -> None:
     short = Engine(age_model(EDGES[:-1]), name="age.onnx", inputs=AGE_INPUTS, threads=1)
     with pytest.raises(BundleError, match="18 bins for each of 1 slices"):
         age_log_likelihood(short, regions(0), Sex.MALE, MANIFEST)
+
+
+# A network that pools the slices itself and is told facts.
+
+POOLED = manifest(
+    age=AgeStage(
+        files=["a.onnx", "b.onnx"],
+        region_shape=(48, 48),
+        max_slices=5,
+        min_slices=3,
+        slice_pooling="in_graph",
+        fact_names=["sex", "height_known", "femur_openness"],
+    )
+)
+
+
+def pooled(oldest: float = 14.5, facts: int = 3) -> Engine:
+    model = pooled_age_model(EDGES, facts=facts, oldest=oldest, years_per_fact=2.0)
+    inputs, outputs = age_inputs(POOLED.age), age_outputs(POOLED.age)
+    return Engine(model, name="age.onnx", inputs=inputs, outputs=outputs, threads=1)
+
+
+def mode(facts: AgeFacts, *networks: Engine) -> float:
+    return float(CENTRES[read_age(networks or [pooled()], regions(0, 2), facts, POOLED).log_likelihood.argmax()])
+
+
+def test_facts_enter_the_network_by_their_names() -> None:
+    plates = {"distal_femur": PlateReport(found=True, openness=0.5)}
+    assert mode(AgeFacts(sex=Sex.FEMALE)) == 13.5
+    assert mode(AgeFacts(sex=Sex.MALE)) == 14.5
+    assert mode(AgeFacts(sex=Sex.MALE, height_cm=150)) == 16.5
+    assert mode(AgeFacts(sex=Sex.MALE, height_cm=150, plates=plates)) == 17.5
+
+
+def test_an_ensemble_is_the_mean_of_probabilities() -> None:
+    facts = AgeFacts(sex=Sex.MALE)
+    both, one, other = (
+        np.exp(read_age(networks, regions(0), facts, POOLED).log_likelihood)
+        for networks in ([pooled(12.5), pooled(18.5)], [pooled(12.5)], [pooled(18.5)])
+    )
+    np.testing.assert_allclose(both / both.sum(), (one / one.sum() + other / other.sum()) / 2, rtol=1e-5)
+
+
+def test_features_of_all_networks_stand_one_after_the_other() -> None:
+    reading = read_age([pooled(), pooled()], regions(4, 8), AgeFacts(), POOLED)
+    assert reading.features is not None
+    np.testing.assert_allclose(reading.features, [0, 0.015, 0] * 2, rtol=1e-5)
+    assert read_age([engine()], regions(0), AgeFacts(sex=Sex.MALE), MANIFEST).features is None
+
+
+def test_an_unknown_sex_is_the_mean_over_both_of_a_pooled_network_too() -> None:
+    both, female, male = (
+        np.exp(read_age([pooled()], regions(0), AgeFacts(sex=sex), POOLED).log_likelihood)
+        for sex in (None, Sex.FEMALE, Sex.MALE)
+    )
+    np.testing.assert_allclose(both / both.sum(), (female / female.sum() + male / male.sum()) / 2, rtol=1e-5)
+
+
+def test_another_number_of_facts_is_loud() -> None:
+    with pytest.raises(BundleError, match=r"network 'age.onnx' failed"):
+        read_age([pooled(facts=2)], regions(0), AgeFacts(sex=Sex.MALE), POOLED)

@@ -115,3 +115,22 @@ def test_no_site_no_region() -> None:
     knee = without(block_knee(), *DISTAL_FEMUR.bone)
     with pytest.raises(GeometryError, match="needs both plates' sites"):
         age_regions(as_image(knee), plate_probability_of(knee), find_sites(knee), STAGE)
+
+
+def test_where_few_slices_show_half_of_both_sites_more_of_the_margin_counts() -> None:
+    def seen(slices: range, margin: range) -> SiteSeen:
+        return SiteSeen(True, True, tuple(slices), (0.0, 0.0, 0.0), 60.0, tuple(margin))
+
+    enough = SitesSeen(seen(range(8), range(10)), seen(range(4, 12), range(2, 14)))
+    assert enough.common_slices == (4, 5, 6, 7)
+    oblique = SitesSeen(seen(range(6), range(8)), seen(range(5, 12), range(3, 14)))
+    assert oblique.common_slices == (3, 4, 5, 6, 7)
+
+
+def test_the_margin_of_a_site_is_a_quarter_of_its_width() -> None:
+    knee = block_knee()
+    for k, columns in ((0, 6), (1, 10), (2, 20)):
+        knee = edited(knee, (slice(16 + columns, 52), slice(31, 45), k), 0)
+    femur = find_sites(knee).distal_femur
+    assert femur.slices == (2, 3, 4, 5, 6, 7, 8)
+    assert femur.margin_slices == (1, *femur.slices)

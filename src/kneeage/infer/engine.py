@@ -34,10 +34,14 @@ _REMEDY = "make the bundle anew with this version of kneeage"
 
 
 class Network(Protocol):
-    """Anything that turns named float32 arrays into one float32 array."""
+    """Anything that turns named float32 arrays into float32 arrays."""
 
     def run(self, inputs: Mapping[str, FloatArray32]) -> FloatArray32:
         """Give the network's ``logits``."""
+        ...
+
+    def answer(self, inputs: Mapping[str, FloatArray32], outputs: tuple[str, ...]) -> list[FloatArray32]:
+        """Give several outputs of the network."""
         ...
 
 
@@ -48,20 +52,30 @@ class Engine:
         model: Content of the ``.onnx`` file.
         name: What to call the network in errors, such as its file name.
         inputs: Names of the inputs it must have, and no others.
+        outputs: Names of outputs it must have.
         threads: Number of threads; None: every core this process may use.
 
     Raises:
         BundleError: ONNX Runtime cannot load the network, or its inputs or output are not as named.
     """
 
-    def __init__(self, model: bytes, *, name: str, inputs: tuple[str, ...], threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        *,
+        name: str,
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...] = ("logits",),
+        threads: int | None = None,
+    ) -> None:
         self.name = name
         self._session = _session(model, name, threads or available_cores())
         found = sorted(node.name for node in self._session.get_inputs())
         if found != sorted(inputs):
             raise BundleError(f"network {name!r} must have the inputs {sorted(inputs)}; it has {found}; {_REMEDY}")
-        if "logits" not in [node.name for node in self._session.get_outputs()]:
-            raise BundleError(f"network {name!r} has no output 'logits'; {_REMEDY}")
+        missing = sorted({*outputs} - {node.name for node in self._session.get_outputs()})
+        if missing:
+            raise BundleError(f"network {name!r} has no output {missing[0]!r}; {_REMEDY}")
 
     def run(self, inputs: Mapping[str, FloatArray32]) -> FloatArray32:
         """Run the network once.
@@ -75,14 +89,29 @@ class Engine:
         Raises:
             BundleError: The network fails on these shapes, or answers with values that are not finite.
         """
+        return self.answer(inputs, ("logits",))[0]
+
+    def answer(self, inputs: Mapping[str, FloatArray32], outputs: tuple[str, ...]) -> list[FloatArray32]:
+        """Run the network once and give several outputs.
+
+        Args:
+            inputs: One float32 array per input.
+            outputs: Names of the outputs.
+
+        Returns:
+            The outputs in this order, float32.
+
+        Raises:
+            BundleError: The network fails on these shapes, or answers with values that are not finite.
+        """
         feed = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in inputs.items()}
         try:
-            logits = np.asarray(self._session.run(["logits"], feed)[0], dtype=np.float32)
+            answers = [np.asarray(each, dtype=np.float32) for each in self._session.run(list(outputs), feed)]
         except _RUNTIME_ERRORS as error:
             raise BundleError(f"network {self.name!r} failed: {_first_line(error)}; {_REMEDY}") from error
-        if not np.isfinite(logits).all():
+        if not all(np.isfinite(each).all() for each in answers):
             raise BundleError(f"network {self.name!r} answered with values that are not finite; {_REMEDY}")
-        return logits
+        return answers
 
 
 def _session(model: bytes, name: str, threads: int) -> onnxruntime.InferenceSession:

@@ -1,0 +1,62 @@
+"""Which facts beside the image entered an estimate, and what they changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from kneeage.core.result import CovariateReport
+from kneeage.infer.age import AgeFacts
+from kneeage.infer.facts import FACT_GROUPS
+
+Name = Literal["height_cm", "weight_kg", "sequence"]
+# Covariates of the result: their field in `AgeFacts`, and their group of facts.
+_COVARIATES = (
+    ("height_cm", "height_cm", "height"),
+    ("weight_kg", "weight_kg", "weight"),
+    ("sequence", "weighting", "sequence"),
+)
+NOT_KNOWN, NOT_TAKEN = "not known", "the bundle does not use it"
+
+
+def covariate_reports(
+    facts: AgeFacts, names: Sequence[str], age_years: Callable[[AgeFacts], float]
+) -> list[CovariateReport]:
+    """Say of each optional fact whether it was used, and by how much it moved the most probable age.
+
+    Args:
+        facts: What is known beside the image.
+        names: The bundle's ``fact_names``.
+        age_years: Gives the most probable age under the prior, for given facts.
+    """
+    used = [name for name, field, group in _COVARIATES if _is_used(facts, names, field, group)]
+    whole = age_years(facts) if used else 0.0
+    return [
+        CovariateReport(
+            name=name,
+            value=getattr(facts, field),
+            used=name in used,
+            changed_years=whole - age_years(_without(facts, field)) if name in used else None,
+            note=_note(facts, names, field, group),
+        )
+        for name, field, group in _COVARIATES
+    ]
+
+
+def _without(facts: AgeFacts, name: str) -> AgeFacts:
+    """Take one fact away."""
+    missing: dict[str, Any] = {name: None}
+    return replace(facts, **missing)
+
+
+def _is_used(facts: AgeFacts, names: Sequence[str], field: str, group: str) -> bool:
+    """Say whether a fact is known and asked for."""
+    return getattr(facts, field) is not None and bool({*FACT_GROUPS[group]} & {*names})
+
+
+def _note(facts: AgeFacts, names: Sequence[str], field: str, group: str) -> str:
+    """Say why a fact was not used; nothing where it was."""
+    if not {*FACT_GROUPS[group]} & {*names}:
+        return NOT_TAKEN
+    return NOT_KNOWN if getattr(facts, field) is None else ""

@@ -1,0 +1,45 @@
+"""Where on the slices the age came from, as a picture: grey slices, warm where covering moves the answer."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from kneeage.core.anatomy import Plane
+from kneeage.core.volume import Volume
+from kneeage.report.figures import png
+from kneeage.report.panels import ByteArray, panels
+
+# Colour of what moves the answer most, distinguishable with colour-blindness. Source: Okabe M, Ito K, Color Universal
+# Design, 2008 (vermilion); and the most opaque that it gets, so that the slice stays visible.
+_WARM = np.array([213, 94, 0], dtype=np.float32)
+_OPAQUE = 0.75
+_GAP = 12
+
+
+def explanation_png(image: Volume, labels: Volume, moved: Volume, plane: Plane) -> bytes:
+    """Draw the slices that the report shows, side by side, with what moves the answer.
+
+    Args:
+        image: Grey values on the source grid, shape (1, I, J, K).
+        labels: Label values on the same grid.
+        moved: How far the answer moves when a place is covered, 0 to 1, on the same grid; nan where none was.
+        plane: Plane to look at.
+
+    Returns:
+        The bytes of a PNG file. The strongest place has the strongest colour, however strong it is.
+    """
+    strength = np.nan_to_num(np.asarray(moved.array, np.float32))
+    warm = panels(moved.with_array(strength), labels, plane)
+    pictures = [_warmed(grey.plain, heat.plain) for grey, heat in zip(panels(image, labels, plane), warm, strict=True)]
+    height, width = pictures[0].shape[:2]
+    sheet = Image.new("RGB", (len(pictures) * (width + _GAP) - _GAP, height), (255, 255, 255))
+    for place, picture in enumerate(pictures):
+        sheet.paste(Image.fromarray(picture), (place * (width + _GAP), 0))
+    return png(sheet)
+
+
+def _warmed(grey: ByteArray, heat: ByteArray) -> ByteArray:
+    """Lay heat, shape (rows, columns), over a slice; shape (rows, columns, 3)."""
+    share = _OPAQUE * heat[..., None].astype(np.float32) / 255
+    return np.asarray((1 - share) * grey[..., None] + share * _WARM, np.uint8)
