@@ -1,17 +1,20 @@
-"""``kneeage bundle show``, ``verify`` and ``make``."""
+"""``kneeage bundle show``, ``verify``, ``make`` and ``recalibrate``."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kneeage.core.anatomy import Plane, Sex
-from kneeage.core.manifest import AgeStage, BundleManifest, SegmentStage
+from kneeage.core.manifest import AgeStage, BundleManifest, Calibration, Lineage, SegmentStage
 from kneeage.io.bundle import load_bundle, write_bundle
-from kneeage.learn import virtual_bundle
+from kneeage.learn.virtual_bundle import VirtualBundleSettings
+from kneeage.study import recalibrate, virtual_bundle
+from kneeage.study.recalibrate import Recalibration
 from tests.cli.conftest import Run
 
 
@@ -73,15 +76,15 @@ def test_an_altered_bundle_is_a_loud_failure(run: Run, folder: Path, command: st
 def test_make_tells_what_was_made_and_its_numbers(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[Path, Path]] = []
+    asked: list[tuple[Path, Path, int]] = []
 
-    def make(output: Path, work: Path) -> BundleManifest:
-        asked.append((output, work))
+    def make(output: Path, work: Path, settings: VirtualBundleSettings) -> BundleManifest:
+        asked.append((output, work, settings.age_model.fit.max_steps))
         return load_bundle(folder).manifest
 
     monkeypatch.setattr(virtual_bundle, "make_virtual_bundle", make)
-    done = run("bundle", "make", "-o", tmp_path / "new", "--work", tmp_path / "work")
-    assert asked == [(tmp_path / "new", tmp_path / "work")]
+    done = run("bundle", "make", "-o", tmp_path / "new", "--work", tmp_path / "work", "age_model.fit.max_steps=7")
+    assert asked == [(tmp_path / "new", tmp_path / "work", 7)]
     assert done.stdout == "mae_years\t1.25\n"
     assert "Made toy 1.2" in done.stderr
 
@@ -97,3 +100,47 @@ def test_make_without_the_training_extra_says_how_to_get_it(
     done = run("bundle", "make", "-o", tmp_path / "new")
     assert done.exit_code == 2
     assert "pip install 'kneeage[train]'" in done.stderr
+
+
+def test_recalibrate_tells_before_and_after(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def done(bundle: Path, cohort: Path, output: Path, *, advance: Callable[[int, int], None]) -> Recalibration:
+        assert (bundle, cohort, output) == (folder, tmp_path / "local", tmp_path / "new")
+        advance(1, 1)
+        manifest = load_bundle(folder).manifest
+        lineage = Lineage(
+            parent_name="toy",
+            parent_version="1.2",
+            parent_sha256="0" * 64,
+            subjects=180,
+            subjects_sha256="0" * 64,
+            before={"mean_error_years": -1.25},
+            after={"mean_error_years": 0.0625},
+        )
+        calibration = Calibration(location_years=1.25, scale=2.0)
+        changed = {"name": "toy-recalibrated", "lineage": lineage, "calibration": calibration}
+        return Recalibration(manifest.model_copy(update=changed), examined=200, left_out=20)
+
+    monkeypatch.setattr(recalibrate, "recalibrate", done)
+    found = run("bundle", "recalibrate", folder, tmp_path / "local", "-o", tmp_path / "new")
+    assert found.exit_code == 0
+    assert "location +1.25 years, scale 2.00; 20 of 200 subjects had no answer" in found.stderr
+    for needed in ("mean error years", "-1.250", "0.062", "cross-validated"):
+        assert needed in found.stdout
+
+
+def test_recalibrate_needs_a_cohort(run: Run, folder: Path, tmp_path: Path) -> None:
+    found = run("bundle", "recalibrate", folder, tmp_path / "nothing", "-o", tmp_path / "new")
+    assert found.exit_code == 3
+    assert "is no cohort" in found.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_recalibrate_needs_the_training_extra(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    found = run("bundle", "recalibrate", folder, tmp_path, "-o", tmp_path / "new")
+    assert found.exit_code == 2
+    assert "pip install 'kneeage[train]'" in found.stderr

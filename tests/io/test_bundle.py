@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kneeage.core.errors import BundleError, OutputError
-from kneeage.core.manifest import BundleManifest
+from kneeage.core.manifest import BundleManifest, Novelty
 from kneeage.io.bundle import load_bundle, write_bundle
 
 MODELS = {"segment.onnx": b"segment weights", "age.onnx": b"age weights"}
@@ -197,8 +197,19 @@ def test_writing_needs_every_network(tmp_path: Path, manifest: BundleManifest) -
 
 @pytest.mark.parametrize("name", ["../age.onnx", "age.pt", "sub/age.onnx"])
 def test_writing_takes_plain_names_only(tmp_path: Path, manifest: BundleManifest, name: str) -> None:
-    with pytest.raises(BundleError, match=r"plain name that ends in .onnx"):
+    with pytest.raises(BundleError, match=r"has a plain name and ends in .onnx"):
         write_bundle(tmp_path / "b", manifest, {**MODELS, name: b""}, "# Card\n")
+
+
+def test_a_file_that_the_manifest_names_is_kept(tmp_path: Path, manifest: BundleManifest) -> None:
+    named = manifest.model_copy(
+        update={"reference_knees": "knees.png", "novelty": Novelty(file="n.npz", limit=1, percentile=99)}
+    )
+    extras = {"knees.png": b"knees", "n.npz": b"arrays"}
+    write_bundle(tmp_path / "b", named, {**MODELS, **extras}, "# Card\n")
+    assert load_bundle(tmp_path / "b").files() == {**MODELS, **extras}
+    with pytest.raises(BundleError, match=r"needs the file 'n.npz'"):
+        write_bundle(tmp_path / "c", named, {**MODELS, "knees.png": b""}, "# Card\n")
 
 
 def test_place_that_cannot_be_written_is_said(tmp_path: Path, manifest: BundleManifest) -> None:

@@ -5,24 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from scipy.stats import truncnorm
 
-from kneeage.core.errors import InputRefusedError
+from kneeage.core.errors import InputRefusedError, UsageError
 from kneeage.learn.age_model import (
     AgeModel,
     SliceAttention,
-    age_metrics,
     load_age_model,
     pooled,
-    soft_age_labels,
     train_age_model,
-    true_bins,
 )
 from kneeage.learn.presets import PRESETS, overridden, preset
-from kneeage.learn.settings import COMPLETED_YEARS, AgeModelSettings, AugmentSettings, FitSettings, as_json_object
+from kneeage.learn.settings import AgeModelSettings, AugmentSettings, FitSettings, as_json_object
 from tests.learn.sources import write_regions
 
 FIT = FitSettings(batch_size=2, max_steps=2, steps_per_epoch=1, precision="32-true", progress_bar=False)
@@ -32,40 +27,11 @@ QUICK = [
     *("fit.batch_size=2", "fit.epochs=null", "fit.max_steps=2", "fit.steps_per_epoch=2"),
     *("fit.precision=32-true", "fit.progress_bar=false"),
 ]
-EDGES = torch.tensor([8.0, 9.0, 10.0, 11.0, 12.0])
-
-
-def test_soft_labels_equal_a_truncated_normal() -> None:
-    ages, sigma = [8.2, 10.0, 11.9], 0.7
-    labels = soft_age_labels(torch.tensor(ages), EDGES, sigma)
-    for row, age in zip(labels, ages, strict=True):
-        expected = np.diff(truncnorm((8 - age) / sigma, (12 - age) / sigma, loc=age, scale=sigma).cdf(EDGES))
-        np.testing.assert_allclose(row, expected, atol=1e-5)
-
-
-@pytest.mark.parametrize(("age_years", "expected"), [(8.0, 0), (9.0, 1), (8.99, 0), (12.0, 3), (5.0, 0), (40.0, 3)])
-def test_true_bin(age_years: float, expected: int) -> None:
-    assert true_bins(torch.tensor([age_years]), EDGES).item() == expected
-
-
-def test_sigma_zero_gives_the_true_bin() -> None:
-    assert soft_age_labels(torch.tensor([10.5]), EDGES, 0.0).tolist() == [[0, 0, 1, 0]]
-
-
-def test_age_far_outside_still_has_a_label() -> None:
-    assert soft_age_labels(torch.tensor([60.0]), EDGES, 0.3).sum().item() == pytest.approx(1)
 
 
 def test_pooling_averages_each_subject() -> None:
     logits = torch.arange(12.0).reshape(6, 2)
     torch.testing.assert_close(pooled(logits, 3), torch.stack((logits[:3].mean(0), logits[3:].mean(0))))
-
-
-def test_metrics_of_a_certain_answer() -> None:
-    metrics = age_metrics(torch.tensor([[0.0, 50.0, 0.0, 0.0]]), torch.tensor([9.7]), EDGES)
-    assert metrics["nll"].item() == pytest.approx(0, abs=1e-6)
-    assert metrics["mean_error_years"].item() == pytest.approx(0.2, abs=1e-5)
-    assert metrics["within_one_year"].item() == 1
 
 
 def test_attention_pools_by_weights_that_add_up() -> None:
@@ -80,14 +46,7 @@ def test_attention_pools_by_weights_that_add_up() -> None:
 def test_attention_over_equal_slices_is_the_mean() -> None:
     model = AgeModel(as_json_object(replace(TINY, pooling="attention"))).eval()
     regions, sex = torch.randn(1, 3, 64, 64).expand(4, -1, -1, -1), torch.ones(4, 1)
-    torch.testing.assert_close(model.subject_logits(regions, sex), model(regions, sex)[:1])
-
-
-def test_classes_are_completed_years() -> None:
-    model = AgeModel(as_json_object(replace(TINY, target="classes", age_edges_years=COMPLETED_YEARS)))
-    target = model._target(torch.tensor([10.0, 14.99, 18.99]))
-    assert target.argmax(1).tolist() == [0, 4, 8]
-    assert target.amax(1).tolist() == [1, 1, 1]
+    torch.testing.assert_close(model.subject_logits(regions, sex[:1]), model(regions, sex)[:1])
 
 
 def test_masks_are_dropped_only_where_grey_values_stand_beside_them() -> None:
@@ -104,6 +63,10 @@ def test_masks_are_dropped_only_where_grey_values_stand_beside_them() -> None:
         ["inputs=masked"],
         ["inputs=raw", "pooling=attention"],
         ["target=classes", "age_edges_years=[10,11,12,13,14,15,16,17,18,19]"],
+        ["target=classes", "head=hidden"],
+        ["target=corn", "pooling=attention", "facts=[plates]", "head=hidden"],
+        ["target=mean_variance", "facts=[height,weight,sequence,plates]"],
+        ["backbone=none", "facts=[plates]", "head=hidden"],
         ["norm=none", "fit.optimizer=adam", "fit.schedule=exponential"],
         ["backbone=densenet121"],
         ["backbone=efficientnet-b0"],
@@ -114,10 +77,11 @@ def test_every_kind_trains_all_that_it_has(changes: list[str]) -> None:
     settings = overridden(TINY, changes)
     module = AgeModel(as_json_object(settings))
     module.log_dict = lambda *_, **__: None
-    regions, sex, age_years = torch.rand(2, 2, 3, 64, 64), torch.ones(2, 1), torch.tensor([11.0, 17.5])
-    module.training_step((regions, sex, age_years)).backward()
+    facts = torch.ones(2, len(module.fact_input.names))
+    regions, age_years = torch.rand(2, 2, 3, 64, 64), torch.tensor([11.0, 17.5])
+    module.training_step((regions, facts, age_years)).backward()
     assert [name for name, weight in module.named_parameters() if weight.grad is None] == []
-    logits = module.eval().subject_logits(regions[0], torch.ones(2, 1))
+    logits = module.eval().subject_logits(regions[0], facts[:1])
     assert logits.shape == (1, len(settings.age_edges_years) - 1)
     assert type(module.configure_optimizers()).__name__.lower() == settings.fit.optimizer
 
@@ -142,7 +106,7 @@ def test_checkpoint_from_before_an_option_existed_still_loads(tmp_path: Path) ->
     checkpoint = train_age_model(folder, folder, TINY, tmp_path / "run")
     content = torch.load(checkpoint, weights_only=True)
     settings = content["hyper_parameters"]["settings"]
-    for name in ("inputs", "pooling", "target", "backbone", "norm"):
+    for name in ("inputs", "pooling", "target", "backbone", "norm", "facts", "drop_facts", "head", "head_channels"):
         del settings[name]
     for name in ("optimizer", "schedule", "last_rate", "epochs"):
         del settings["fit"][name]
@@ -185,3 +149,16 @@ def test_training_without_regions_makes_no_run(tmp_path: Path) -> None:
     with pytest.raises(InputRefusedError, match=r"no \.npz file"):
         train_age_model(tmp_path, tmp_path, TINY, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_subject_without_height_is_judged_alike_whatever_stands_there() -> None:
+    model = AgeModel(as_json_object(replace(TINY, facts=("height",), head="hidden"))).eval()
+    regions = torch.randn(2, 3, 64, 64)
+    unknown, known = (model.subject_logits(regions, torch.tensor([[1.0, 180.0, flag]])) for flag in (0.0, 1.0))
+    torch.testing.assert_close(unknown, model.subject_logits(regions, torch.tensor([[1.0, 0.0, 0.0]])))
+    assert not torch.allclose(unknown, known)
+
+
+def test_the_same_fact_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="each fact once"):
+        replace(TINY, facts=("height", "height"))

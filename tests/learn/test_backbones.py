@@ -19,22 +19,27 @@ BACKBONES = get_args(Backbone)
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED_PARAMETERS))
 def test_backbone_has_the_published_parameters(name: Backbone) -> None:
-    thousand = tuple(float(edge) for edge in range(1001))
-    network = build_backbone(replace(TINY, backbone=name, age_edges_years=thousand), channels=3)
+    network = build_backbone(replace(TINY, backbone=name), channels=3, outputs=1000, facts=1)
     of_the_sex = 1000
     assert sum(parameter.numel() for parameter in network.parameters()) - of_the_sex == PUBLISHED_PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_backbones_share_an_interface(name: Backbone) -> None:
-    network = build_backbone(replace(TINY, backbone=name), channels=2).eval()
-    image, sex = torch.randn(2, 2, 64, 64), torch.tensor([[0.0], [1.0]])
-    outputs = network.forward_with_auxiliary(image, sex)
+    network = build_backbone(replace(TINY, backbone=name), channels=2, outputs=3, facts=2).eval()
+    image, facts = torch.randn(2, 2, 64, 64), torch.tensor([[0.0, 2.0], [1.0, -1.0]])
+    outputs = network.forward_with_auxiliary(image, facts)
     assert outputs.logits.shape == (2, 3)
     assert outputs.features.shape == (2, network.feature_channels)
     assert len(outputs.auxiliary) == (2 if name == "googlenet" else 0)
-    logits, features = network.with_features(image, sex)
-    torch.testing.assert_close((outputs.logits, outputs.features), (logits, features))
-    torch.testing.assert_close(network(image, sex), logits)
-    joined = torch.cat((features, sex), dim=1) @ network.last.weight.T + network.last.bias
-    torch.testing.assert_close(logits, joined)
+    features = network.features(image)
+    torch.testing.assert_close((outputs.logits, outputs.features), (network(image, facts), features))
+    joined = torch.cat((features, facts), dim=1) @ network.last.weight.T + network.last.bias
+    torch.testing.assert_close(outputs.logits, joined)
+
+
+def test_a_hidden_head_lets_facts_change_what_an_image_means() -> None:
+    network = build_backbone(replace(TINY, backbone="resnet18", head="hidden"), channels=1, outputs=3, facts=1).eval()
+    one, other = torch.zeros(1, 512), torch.rand(1, 512)
+    steps = [network.judged(other, sex) - network.judged(one, sex) for sex in (torch.zeros(1, 1), torch.ones(1, 1))]
+    assert not torch.allclose(*steps)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kneeage.learn.calibrate import fit_temperature, fit_thickness
+from kneeage.learn.calibrate import fit_temperature, fit_thickness, true_places
 
 
 def fact(found_mm: float | None, true_mm: float | None) -> dict[str, Any]:
@@ -41,3 +41,7 @@ def test_few_open_plates_fix_no_line() -> None:
 
 def test_a_falling_line_is_no_scale() -> None:
     assert fit_thickness([fact(d, 4 - d) for d in np.linspace(1, 3, 12)]) == {}
+
+
+def test_ages_outside_count_to_the_outer_bins() -> None:
+    assert true_places([7.0, 8.0, 9.5, 30.0], [8.0, 9.0, 10.0, 11.0]).tolist() == [0, 0, 1, 2]

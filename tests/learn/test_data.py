@@ -99,9 +99,19 @@ def test_regions_survive_the_disk(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.npz"]
 
 
-def test_regions_written_without_an_id_still_load(tmp_path: Path) -> None:
+def test_facts_survive_the_disk_and_make_a_row(tmp_path: Path) -> None:
+    facts = {"height_cm": 171.5, "sequence_t1": 1.0, "femur_openness": 0.25}
+    save_regions(tmp_path / "a.npz", SubjectRegions(np.zeros((1, 3, 4, 4)), 1, 14.25, facts=facts))
+    read = load_regions(tmp_path / "a.npz")
+    assert read.facts == facts
+    names = ("sex", "height_cm", "height_known", "weight_kg", "weight_known", "femur_openness")
+    assert read.row(names).tolist() == [[1, 171.5, 1, 0, 0, 0.25]]
+
+
+def test_regions_without_facts_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", regions=np.zeros((1, 3, 4, 4)), sex=np.int64(1), age_years=np.float64(12.0))
-    assert load_regions(tmp_path / "a.npz").subject_id == ""
+    with pytest.raises(InputRefusedError, match="lacks fact_names, facts"):
+        load_regions(tmp_path / "a.npz")
 
 
 def test_slices_survive_the_disk(tmp_path: Path) -> None:
@@ -167,6 +177,7 @@ def test_file_without_age_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 1, 4, 4), (3, 4, 4)])
 def test_regions_of_another_shape_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    np.savez(tmp_path / "a.npz", regions=np.zeros(shape), sex=0, age_years=12.0)
+    names = np.array([], dtype=np.str_)
+    np.savez(tmp_path / "a.npz", regions=np.zeros(shape), sex=0, age_years=12.0, fact_names=names, facts=np.zeros(0))
     with pytest.raises(InputRefusedError, match="needed is"):
         load_regions(tmp_path / "a.npz")

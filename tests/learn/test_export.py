@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
+from kneeage.core.errors import UsageError
 from kneeage.learn.age_model import AgeModel, load_age_model, train_age_model
 from kneeage.learn.end_to_end import EndToEnd
 from kneeage.learn.export import (
@@ -18,6 +19,7 @@ from kneeage.learn.export import (
     export_age_model,
     export_end_to_end,
     export_segmenter,
+    export_subject_model,
     halve_weights,
     parity,
     served,
@@ -61,8 +63,8 @@ def test_segmenter_answers_alike(segmenter: Path, shape: tuple[int, int, int]) -
 
 @pytest.mark.parametrize("slices", [1, 5])
 def test_age_model_answers_alike(age_model: Path, slices: int) -> None:
-    inputs = {"image": _normal(slices, 3, 64, 64), "sex": np.ones((slices, 1), dtype=np.float32)}
-    found = parity(load_age_model(age_model).network, export_age_model(age_model, "float32"), inputs)
+    inputs = {"image": _normal(slices, 3, 64, 64), "facts": np.ones((1, 1), dtype=np.float32)}
+    found = parity(served(load_age_model(age_model)), export_age_model(age_model, "float32"), inputs)
     assert found.largest_difference < 1e-3
     assert found.changed_labels == 0
 
@@ -71,6 +73,8 @@ def test_age_model_answers_alike(age_model: Path, slices: int) -> None:
     "changes",
     [
         ["inputs=masked", "pooling=attention"],
+        ["target=corn", "head=hidden", "facts=[height,weight,sequence,plates]", "pooling=attention"],
+        ["target=mean_variance", "facts=[plates]"],
         ["inputs=raw", "norm=none"],
         ["backbone=densenet121"],
         ["backbone=efficientnet-b0"],
@@ -80,16 +84,23 @@ def test_age_model_answers_alike(age_model: Path, slices: int) -> None:
 def test_every_kind_of_age_model_is_served_as_it_was_trained(changes: list[str]) -> None:
     torch.manual_seed(0)
     model = AgeModel(as_json_object(overridden(AgeModelSettings(width=0.125), changes))).eval()
-    example = {"image": torch.zeros(2, 3, 64, 64), "sex": torch.zeros(2, 1)}
-    exported = to_onnx(served(model), example, {name: {0: "S"} for name in ("image", "sex", "logits")})
-    inputs = {"image": _normal(5, 3, 64, 64), "sex": np.ones((5, 1), np.float32)}
+    exported = export_subject_model(model, "float32")
+    inputs = {"image": _normal(5, 3, 64, 64), "facts": np.ones((1, len(model.fact_input.names)), np.float32)}
     found = parity(served(model), exported, inputs)
     assert found.largest_difference < 1e-3
     assert found.changed_labels == 0
-    (logits,) = onnxruntime.InferenceSession(exported).run(["logits"], inputs)
+    logits, features = onnxruntime.InferenceSession(exported).run(["logits", "features"], inputs)
     with torch.inference_mode():
         subject = model.subject_logits(*(torch.from_numpy(array) for array in inputs.values()))
-    np.testing.assert_allclose(logits.mean(0), subject[0], atol=1e-3)
+    np.testing.assert_allclose(logits, subject, atol=1e-3)
+    np.testing.assert_allclose(np.exp(logits).sum(), 1, atol=1e-4)
+    assert features.shape == (1, model.network.feature_channels)
+
+
+def test_a_model_without_an_image_is_not_served() -> None:
+    model = AgeModel(as_json_object(AgeModelSettings(backbone="none")))
+    with pytest.raises(UsageError, match="sees no image"):
+        export_subject_model(model)
 
 
 def test_end_to_end_model_answers_alike(tmp_path: Path) -> None:
@@ -114,8 +125,9 @@ def test_tensor_names_and_opset(segmenter: Path, age_model: Path) -> None:
         onnx.load_from_string(raw) for raw in (export_segmenter(segmenter), export_age_model(age_model))
     )
     assert [tensor.name for tensor in segmenter_model.graph.input] == ["image"]
-    assert [tensor.name for tensor in age.graph.input] == ["image", "sex"]
-    assert [model.graph.output[0].name for model in (segmenter_model, age)] == ["logits", "logits"]
+    assert [tensor.name for tensor in age.graph.input] == ["image", "facts"]
+    assert [tensor.name for tensor in segmenter_model.graph.output] == ["logits"]
+    assert [tensor.name for tensor in age.graph.output] == ["logits", "features"]
     assert {model.opset_import[0].version for model in (segmenter_model, age)} == {OPSET}
 
 

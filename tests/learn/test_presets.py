@@ -28,7 +28,7 @@ def test_paper_follows_its_protocol() -> None:
 
 
 def test_unknown_preset_is_refused() -> None:
-    with pytest.raises(UsageError, match="no preset 'papers'; take one of default, paper"):
+    with pytest.raises(UsageError, match="no preset 'papers'; take one of default, forensic, paper"):
         preset("papers")
 
 
@@ -58,7 +58,8 @@ def test_changes_suit_any_settings() -> None:
         ("age_model.fit.batch_size=${oc.env:HOME}", "valid integer"),
         ("age_model.age_edges_years=[10,", "is no YAML"),
         ("age_model.age_edges_years=[10,9,8]", "must be three or more rising ages"),
-        ("age_model.target=classes", r"needs age_edges_years of whole years, such as \[10"),
+        ("end_to_end.age_edges_years=[10,10.5,11]", r"need age_edges_years of whole years, such as \[10"),
+        ("age_model.facts=[height,height]", "names each fact once"),
         ("segmenter.size=100", "6 levels of the U-Net need a multiple of 32"),
         ("end_to_end.size=100", "6 levels of the U-Net need a multiple of 32"),
     ],

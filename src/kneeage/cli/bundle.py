@@ -1,4 +1,4 @@
-"""``kneeage bundle``: show, verify and make model bundles."""
+"""``kneeage bundle``: show, verify, make and recalibrate model bundles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kneeage.cli.options import AsJson
-from kneeage.cli.speak import answering, give, show, tell
+from kneeage.cli.speak import answering, counting, give, show, tell
 from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from kneeage.core.manifest import BundleManifest
+    from kneeage.core.manifest import BundleManifest, Lineage
     from kneeage.io.bundle import Bundle
+    from kneeage.study.recalibrate import Recalibration
 
-app = typer.Typer(name="bundle", help="Show, verify and make model bundles.", no_args_is_help=True)
+app = typer.Typer(name="bundle", help="Show, verify, make and recalibrate model bundles.", no_args_is_help=True)
 Folder = Annotated[
     Path | None,
     typer.Argument(metavar="[FOLDER]", help="Bundle; the one that is shipped if not given.", show_default=False),
@@ -59,29 +60,89 @@ def make_bundle(
         Path,
         typer.Option(metavar="DIR", help="Folder of what is made on the way; a broken-off run goes on from it."),
     ] = Path("work/virtual-bundle"),
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="Other sizes, such as training_subjects=500.", show_default=False
+        ),
+    ] = None,
 ) -> None:
-    """Make the virtual bundle from seeds: paint, train, test. Takes hours; needs the extra `train`."""
+    """Make the virtual bundle from seeds: paint, train, calibrate, test. Takes hours; needs the extra `train`."""
     from kneeage.io.output import require_free
 
     require_free(output)
     make = _virtual_bundle_maker()
-    manifest = make(output, work)
+    manifest = make(output, work, changes or [])
     tell(f"Made {manifest.name} {manifest.version}; its numbers on held-out virtual subjects:")
     for name, value in manifest.held_out.items():
         give(f"{name}\t{value:g}")
 
 
-def _virtual_bundle_maker() -> Callable[[Path, Path], BundleManifest]:
+@app.command("recalibrate")
+@answering
+def recalibrate_bundle(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle to recalibrate; it stays as it is.")],
+    cohort: Annotated[Path, typer.Argument(metavar="LOCAL_COHORT", help="Cohort of local subjects of known age.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="NEW", help="New folder of the bundle.")],
+) -> None:
+    """Fit a bundle's age axis, intervals and threshold rule to a local sample; needs the extra `train`."""
+    recalibrate = _recalibration()
+    with counting("Asking the bundle about the local subjects") as advance:
+        done = recalibrate(bundle, cohort, output, advance=advance)
+    calibration, lineage = done.manifest.calibration, done.manifest.lineage
+    tell(
+        f"Made {done.manifest.name}: location {calibration.location_years:+.2f} years, scale {calibration.scale:.2f}; "
+        f"{done.left_out} of {done.examined} subjects had no answer and were left out"
+    )
+    if lineage is not None:
+        show(_before_and_after(lineage))
+
+
+def _recalibration() -> Callable[..., Recalibration]:
+    """Load what recalibrates.
+
+    Raises:
+        UsageError: The training extra is not installed.
+    """
+    from importlib.util import find_spec
+
+    from kneeage.study.recalibrate import recalibrate
+
+    if find_spec("crepes") is None:
+        raise UsageError("recalibrating a bundle needs crepes; install it with: pip install 'kneeage[train]'")
+    return recalibrate
+
+
+def _before_and_after(lineage: Lineage) -> Table:
+    """Put the numbers before and after beside each other."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), title="on the local sample", title_justify="left")
+    for column in ("measure", "before", "after, cross-validated"):
+        table.add_column(column, no_wrap=True)
+    for name, value in lineage.before.items():
+        table.add_row(name.replace("_", " "), f"{value:.3f}", f"{lineage.after[name]:.3f}")
+    return table
+
+
+def _virtual_bundle_maker() -> Callable[[Path, Path, list[str]], BundleManifest]:
     """Load what makes bundles.
 
     Raises:
         UsageError: The training extra is not installed.
     """
     try:
-        from kneeage.learn.virtual_bundle import make_virtual_bundle
+        from kneeage.learn.presets import overridden
+        from kneeage.learn.virtual_bundle import VirtualBundleSettings
+        from kneeage.study.virtual_bundle import make_virtual_bundle
     except ModuleNotFoundError as error:
         raise UsageError(f"making a bundle needs {error.name}; install it with: pip install 'kneeage[train]'") from None
-    return make_virtual_bundle
+
+    def make(output: Path, work: Path, changes: list[str]) -> BundleManifest:
+        """Make the bundle with some settings changed."""
+        return make_virtual_bundle(output, work, overridden(VirtualBundleSettings(), changes))
+
+    return make
 
 
 def _table(rows: dict[str, str], title: str | None = None) -> Table:
@@ -108,7 +169,7 @@ def _facts(bundle: Bundle) -> dict[str, str]:
         "sexes": ", ".join(sex.value for sex in manifest.sexes),
         "ages": f"{low:g} to {high:g} years, in {len(manifest.age_edges_years) - 1} bins",
         "licence": manifest.licence,
-        "networks": f"{manifest.segment.file}, {manifest.age.file}",
+        "networks": ", ".join([manifest.segment.file, *manifest.age.files]),
         "folder": str(bundle.folder),
         "sha256": bundle.sha256,
     }

@@ -1,5 +1,7 @@
 """Read and write model bundles: a folder with ``bundle.json``, ONNX files, ``MODEL_CARD.md`` and ``SHA256SUMS``.
 
+A manifest may name further files, such as reference knees; they are kept and checked in the same way.
+
 A bundle is believed only when it is whole: every file is checked against ``SHA256SUMS`` at load and again when its
 bytes are handed out, and a network that is not listed is refused.
 """
@@ -20,6 +22,7 @@ from kneeage.core.manifest import BUNDLE_SCHEMA_VERSION, BundleManifest
 
 MANIFEST_FILE = "bundle.json"
 CARD_FILE = "MODEL_CARD.md"
+DATASHEET_FILE = "DATASHEET.md"
 SUMS_FILE = "SHA256SUMS"
 SHIPPED_BUNDLE = Path(kneeage.__file__).parent / "bundles" / "virtual-knee"
 _REMEDY = "copy the bundle again from where it was published, or make it anew"
@@ -38,6 +41,15 @@ class Bundle:
     manifest: BundleManifest
     folder: Path
     sha256: str
+
+    def files(self) -> dict[str, bytes]:
+        """Read every file of the bundle but the manifest, the model card and the checksums.
+
+        Raises:
+            BundleError: A file is missing, or was altered since the bundle was loaded.
+        """
+        names = _parse_sums(self.folder, _read(self.folder, SUMS_FILE))
+        return {name: self.model_bytes(name) for name in sorted(names) if name not in (MANIFEST_FILE, CARD_FILE)}
 
     def model_bytes(self, file: str) -> bytes:
         """Read one file of the bundle, such as a stage's ONNX file.
@@ -84,20 +96,20 @@ def load_bundle(path: Path | None = None) -> Bundle:
     return Bundle(manifest, folder, hashlib.sha256(listing).hexdigest())
 
 
-def write_bundle(folder: Path, manifest: BundleManifest, models: dict[str, bytes], model_card: str) -> None:
+def write_bundle(folder: Path, manifest: BundleManifest, files: dict[str, bytes], model_card: str) -> None:
     """Write a bundle and verify it by loading it.
 
     Args:
         folder: Folder of the bundle; it is made if it is not there. A bundle that lies there is replaced.
-        manifest: What the bundle says about itself; its stages name files of ``models``.
-        models: ONNX files by name.
+        manifest: What the bundle says about itself; it names files of ``files``.
+        files: ONNX files, and other files that the manifest names, by name.
         model_card: Text of ``MODEL_CARD.md``.
 
     Raises:
-        BundleError: A stage names a file that is not in ``models``, or a name is no plain ``.onnx`` name.
+        BundleError: The manifest names a file that is not in ``files``, or the other way round, or a name is not plain.
         OutputError: The folder cannot be written.
     """
-    contents = _contents(manifest, models, model_card)
+    contents = _contents(manifest, files, model_card)
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     _require_files(folder, sums, manifest)
     listing = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
@@ -108,13 +120,17 @@ def write_bundle(folder: Path, manifest: BundleManifest, models: dict[str, bytes
     load_bundle(folder)
 
 
-def _contents(manifest: BundleManifest, models: dict[str, bytes], model_card: str) -> dict[str, bytes]:
+def _contents(manifest: BundleManifest, files: dict[str, bytes], model_card: str) -> dict[str, bytes]:
     """Collect the files of a bundle, without the checksums."""
-    for name in models:
-        if not _is_plain_name(name) or not name.endswith(".onnx"):
-            raise BundleError(f"a network's file is a plain name that ends in .onnx; found {name!r}; rename it")
+    named = {DATASHEET_FILE, *_other_files(manifest)}
+    for name in files:
+        if not _is_plain_name(name) or (not name.endswith(".onnx") and name not in named):
+            raise BundleError(
+                f"a file of a bundle has a plain name and ends in .onnx, or the manifest names it; found {name!r}; "
+                "rename it"
+            )
     described = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-    return {MANIFEST_FILE: described.encode(), CARD_FILE: model_card.encode(), **models}
+    return {MANIFEST_FILE: described.encode(), CARD_FILE: model_card.encode(), **files}
 
 
 def _replace_files(folder: Path, contents: dict[str, bytes]) -> None:
@@ -184,10 +200,16 @@ def _require_listed_networks(folder: Path, sums: dict[str, str]) -> None:
 
 
 def _require_files(folder: Path, sums: dict[str, str], manifest: BundleManifest) -> None:
-    """Demand a model card and every network that the manifest names."""
-    for name in (CARD_FILE, manifest.segment.file, manifest.age.file):
+    """Demand a model card and every file that the manifest names."""
+    for name in (CARD_FILE, manifest.segment.file, *manifest.age.files, *_other_files(manifest)):
         if name not in sums:
             raise BundleError(f"bundle {folder.name!r} needs the file {name!r}, which is not listed; {_REMEDY}")
+
+
+def _other_files(manifest: BundleManifest) -> list[str]:
+    """List the files beside the networks that a manifest names."""
+    novelty = None if manifest.novelty is None else manifest.novelty.file
+    return [name for name in (novelty, manifest.reference_knees) if name is not None]
 
 
 def _manifest(folder: Path, content: bytes | None) -> BundleManifest:

@@ -10,52 +10,85 @@ from monai.networks.nets.efficientnet import EfficientNetBN
 from monai.networks.nets.resnet import resnet18
 from torch import Tensor, nn
 
-from kneeage.learn.networks import GoogLeNet, SliceOutputs
+from kneeage.learn.networks import GoogLeNet, SliceOutputs, build_head
 from kneeage.learn.settings import AgeModelSettings, Backbone
 
 
 class MonaiNetwork(nn.Module):
-    """A network of MONAI with the subject's sex joined before the last linear layer; it has no auxiliary heads.
+    """A network of MONAI with the subject's facts joined before the head; it has no auxiliary heads.
 
     Args:
         body: Maps slices (S, channels, H, W) to features (S, feature_channels).
         feature_channels: Number of features.
-        bins: Age bins.
+        bins: Age bins, or whatever the head answers.
         dropout: Before the last linear layer.
+        facts: Number of facts.
+        hidden: Units of a hidden layer in the head; ``None``: the head is linear.
     """
 
-    def __init__(self, body: nn.Module, feature_channels: int, bins: int, dropout: float) -> None:
+    def __init__(
+        self,
+        body: nn.Module,
+        feature_channels: int,
+        bins: int,
+        dropout: float,
+        *,
+        facts: int = 1,
+        hidden: int | None = None,
+    ) -> None:
         super().__init__()
         self.body = body
         self.dropout = nn.Dropout(dropout)
         self.feature_channels = feature_channels
-        self.last = nn.Linear(feature_channels + 1, bins)
+        self.last = build_head(feature_channels + facts, bins, hidden, dropout)
 
-    def forward(self, image: Tensor, sex: Tensor) -> Tensor:
-        """Map slices (S, channels, H, W) and sex (S, 1) to logits (S, bins)."""
-        return self.with_features(image, sex)[0]
+    def forward(self, image: Tensor, facts: Tensor) -> Tensor:
+        """Map slices (S, channels, H, W) and facts (S, facts) to logits (S, bins)."""
+        return self.judged(self.features(image), facts)
 
-    def with_features(self, image: Tensor, sex: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the logits (S, bins) and the features before the last layer (S, features)."""
-        features = self.dropout(self.body(image))
-        return self.last(torch.cat((features, sex), dim=1)), features
+    def features(self, image: Tensor) -> Tensor:
+        """Map slices (S, channels, H, W) to features (S, features)."""
+        return self.dropout(self.body(image))  # type: ignore[no-any-return]
 
-    def forward_with_auxiliary(self, image: Tensor, sex: Tensor) -> SliceOutputs:
+    def judged(self, features: Tensor, facts: Tensor) -> Tensor:
+        """Map features (N, features), of slices or of subjects, and facts (N, facts) to logits (N, bins)."""
+        return self.last(torch.cat((features, facts), dim=1))  # type: ignore[no-any-return]
+
+    def forward_with_auxiliary(self, image: Tensor, facts: Tensor) -> SliceOutputs:
         """Give the logits and the features; there are no auxiliary heads."""
-        return SliceOutputs(*self.with_features(image, sex), ())
+        features = self.features(image)
+        return SliceOutputs(self.judged(features, facts), features, ())
 
 
-def build_backbone(settings: AgeModelSettings, channels: int) -> GoogLeNet | MonaiNetwork:
+class NoImage(nn.Module):
+    """Sees nothing: no feature of any slice (S, channels, H, W), shape (S, 0)."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Give no features."""
+        return image.new_zeros(len(image), 0)
+
+
+def build_backbone(settings: AgeModelSettings, channels: int, outputs: int, facts: int) -> GoogLeNet | MonaiNetwork:
     """Build the network that the settings name.
 
     Args:
         settings: Settings of the age model.
         channels: Input channels.
+        outputs: What the head answers.
+        facts: Number of facts.
     """
-    bins = len(settings.age_edges_years) - 1
+    hidden = settings.head_channels if settings.head == "hidden" else None
     if settings.backbone == "googlenet":
-        return GoogLeNet(bins, channels=channels, width=settings.width, norm=settings.norm, dropout=settings.dropout)
-    return MonaiNetwork(*_BODIES[settings.backbone](channels), bins, settings.dropout)
+        return GoogLeNet(
+            outputs,
+            channels=channels,
+            width=settings.width,
+            norm=settings.norm,
+            dropout=settings.dropout,
+            facts=facts,
+            hidden=hidden,
+        )
+    return MonaiNetwork(*_BODIES[settings.backbone](channels), outputs, settings.dropout, facts=facts, hidden=hidden)
 
 
 def _densenet121(channels: int) -> tuple[nn.Module, int]:
@@ -86,4 +119,5 @@ _BODIES: dict[Backbone, Callable[[int], tuple[nn.Module, int]]] = {
     "densenet121": _densenet121,
     "efficientnet-b0": _efficientnet_b0,
     "resnet18": _resnet18,
+    "none": lambda _: (NoImage(), 0),
 }

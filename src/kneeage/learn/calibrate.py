@@ -1,55 +1,22 @@
-"""What is fitted after training, on the validation subjects: a temperature, and a scale for each plate's thickness.
-
-These subjects also chose the checkpoints; they were never trained on.
-"""
+"""What is fitted after training, on subjects of its own: a temperature, and a scale for each plate's thickness."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from kneeage.core.anatomy import PLATE_SITES, PlateSite, Sex
-from kneeage.core.manifest import BundleManifest, Calibration, ThicknessScale
-from kneeage.decide.prior import training_prior
-from kneeage.infer.age import age_log_likelihood
-from kneeage.infer.engine import Network
-from kneeage.learn.data import SubjectRegions, load_regions, region_files
+from kneeage.core.anatomy import PLATE_SITES, PlateSite
+from kneeage.core.manifest import ThicknessScale
 
 FloatArray = NDArray[np.float64]
 # Temperatures tried: beyond these the network itself is at fault.
 _TEMPERATURES = (0.3, 3.0)
 # Fewer open plates than this fix no line.
 _MIN_PLATES = 10
-
-
-def fit_calibration(
-    manifest: BundleManifest, network: Network, regions: Path, facts: Sequence[dict[str, Any]]
-) -> Calibration:
-    """Fit the temperature and the thickness scales.
-
-    Args:
-        manifest: The bundle's manifest, not calibrated yet.
-        network: Its age network.
-        regions: Folder with the validation subjects' regions.
-        facts: Their facts (see ``kneeage.learn.virtual_regions``).
-
-    Returns:
-        The calibration, with the number of subjects that the temperature was fitted on.
-
-    Raises:
-        InputRefusedError: The folder holds no regions.
-    """
-    subjects = [load_regions(path) for path in region_files(regions)]
-    log_posteriors = np.stack([_log_posterior(network, manifest, subject) for subject in subjects])
-    bins = _bins([subject.age_years for subject in subjects], manifest.age_edges_years)
-    return Calibration(
-        temperature=fit_temperature(log_posteriors, bins), subjects=len(subjects), thickness=fit_thickness(facts)
-    )
 
 
 def fit_temperature(log_posteriors: FloatArray, bins: NDArray[np.intp]) -> float:
@@ -94,13 +61,6 @@ def _thickness_line(facts: Sequence[dict[str, Any]], site: PlateSite) -> Thickne
     return ThicknessScale(slope=float(slope), offset_mm=float(offset)) if slope > 0 else None
 
 
-def _bins(ages_years: Sequence[float], edges_years: Sequence[float]) -> NDArray[np.intp]:
+def true_places(ages_years: Sequence[float] | FloatArray, edges_years: Sequence[float]) -> NDArray[np.intp]:
     """Index of the bin that holds each age; ages outside count to the outer bins."""
     return np.clip(np.searchsorted(edges_years, ages_years, side="right") - 1, 0, len(edges_years) - 2)
-
-
-def _log_posterior(network: Network, manifest: BundleManifest, subject: SubjectRegions) -> FloatArray:
-    """Log-posterior of one subject under the training ages, shape (bins,)."""
-    sex = Sex.MALE if subject.sex else Sex.FEMALE
-    likelihood = age_log_likelihood(network, subject.regions.astype(np.float32), sex, manifest)
-    return np.asarray(likelihood + np.log(training_prior(manifest).masses))

@@ -7,7 +7,7 @@ what an unbroken one would have drawn.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from kneeage.core.errors import InputRefusedError
+from kneeage.infer.facts import facts_row
 from kneeage.learn.settings import FitSettings
 
 FloatArray = NDArray[np.float32]
 LabelArray = NDArray[np.uint8]
 SliceItem = tuple[torch.Tensor, torch.Tensor]  # image (1, size, size) float32, labels (1, size, size) uint8
-RegionItem = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # regions (S, 3, H, W), sex (1,), age in years ()
+RegionItem = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # regions (S, 3, H, W), facts (F,), age in years ()
 Item = TypeVar("Item")
 Files = Path | Sequence[Path]  # a folder of .npz files, one per subject, or the files themselves
 # First word of every seed, so that training, validation and order never share random numbers.
@@ -49,12 +50,18 @@ class SubjectRegions:
         sex: 0 female, 1 male.
         age_years: Chronological age.
         subject_id: The subject's id in the cohort's table; empty where there is no table.
+        facts: What else is known of the subject, its series and its plates, by the names of ``kneeage.infer.facts``.
     """
 
     regions: NDArray[np.floating]
     sex: int
     age_years: float
     subject_id: str = ""
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+    def row(self, names: Sequence[str]) -> FloatArray:
+        """Put the facts into the order that a network wants, shape (1, F)."""
+        return facts_row(names, {**self.facts, "sex": float(self.sex)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +85,8 @@ class SubjectSlices:
 
 def save_regions(path: Path, subject: SubjectRegions) -> None:
     """Write one subject's regions as an ``.npz`` file (float16, not compressed: it is read at every step)."""
-    _save(path, subject, regions=np.asarray(subject.regions, dtype=np.float16))
+    named = {"fact_names": np.array([*subject.facts], dtype=np.str_), "facts": np.array([*subject.facts.values()])}
+    _save(path, subject, regions=np.asarray(subject.regions, dtype=np.float16), **named)
 
 
 def load_regions(path: Path) -> SubjectRegions:
@@ -88,9 +96,10 @@ def load_regions(path: Path) -> SubjectRegions:
         InputRefusedError: The file lacks an array, or the regions have not the shape (S, 3, H, W) with S > 0.
     """
     with np.load(path, allow_pickle=False) as arrays:
-        _check_arrays(path, arrays, {"regions", "sex", "age_years"}, "save_regions")
+        _check_arrays(path, arrays, {"regions", "sex", "age_years", "fact_names", "facts"}, "save_regions")
         regions = arrays["regions"]
-        subject = SubjectRegions(regions, int(arrays["sex"]), float(arrays["age_years"]), _subject_id(arrays))
+        facts = dict(zip(arrays["fact_names"].tolist(), arrays["facts"].tolist(), strict=True))
+        subject = SubjectRegions(regions, int(arrays["sex"]), float(arrays["age_years"]), _subject_id(arrays), facts)
     if regions.ndim != 4 or regions.shape[0] == 0 or regions.shape[1] != 3:
         raise InputRefusedError(
             f"{path.name} holds regions of shape {regions.shape}; needed is (S, 3, H, W) with S > 0"
@@ -285,8 +294,8 @@ def _slice_item(image: FloatArray, labels: LabelArray) -> SliceItem:
 class RegionDataset(Dataset[RegionItem]):
     """Training subjects by running number, each with a few random slices."""
 
-    def __init__(self, source: Files, slices: int, seed: int) -> None:
-        self._files, self._slices, self._seed = region_files(source), slices, seed
+    def __init__(self, source: Files, slices: int, seed: int, facts: Sequence[str] = ("sex",)) -> None:
+        self._files, self._slices, self._seed, self._facts = region_files(source), slices, seed, facts
 
     @property
     def subjects(self) -> int:
@@ -298,27 +307,27 @@ class RegionDataset(Dataset[RegionItem]):
         subject = load_regions(self._files[subject_of(number, len(self._files), self._seed)])
         available = len(subject.regions)
         chosen = rng.choice(available, self._slices, replace=available < self._slices)
-        return _region_item(subject, subject.regions[chosen])
+        return _region_item(subject, subject.regions[chosen], self._facts)
 
 
 class ValidationRegions(Dataset[RegionItem]):
     """Every subject once, with all its slices."""
 
-    def __init__(self, source: Files) -> None:
-        self._files = region_files(source)
+    def __init__(self, source: Files, facts: Sequence[str] = ("sex",)) -> None:
+        self._files, self._facts = region_files(source), facts
 
     def __len__(self) -> int:
         return len(self._files)
 
     def __getitem__(self, index: int) -> RegionItem:
         subject = load_regions(self._files[index])
-        return _region_item(subject, subject.regions)
+        return _region_item(subject, subject.regions, self._facts)
 
 
-def _region_item(subject: SubjectRegions, regions: NDArray[np.floating]) -> RegionItem:
-    """Turn regions (S, 3, H, W), sex and age into tensors."""
+def _region_item(subject: SubjectRegions, regions: NDArray[np.floating], facts: Sequence[str]) -> RegionItem:
+    """Turn regions (S, 3, H, W), named facts and age into tensors."""
     pixels = torch.from_numpy(regions.astype(np.float32))
-    return pixels, torch.tensor([float(subject.sex)]), torch.tensor(subject.age_years, dtype=torch.float32)
+    return pixels, torch.from_numpy(subject.row(facts)[0]), torch.tensor(subject.age_years, dtype=torch.float32)
 
 
 @lru_cache(maxsize=4)

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
 from kneeage.core.anatomy import Label
-from kneeage.learn.age_model import age_metrics, true_bins
+from kneeage.learn.age_targets import age_metrics, true_bins
 from kneeage.learn.augment import augment_images
 from kneeage.learn.data import Files, training_loader
 from kneeage.learn.fit import fit

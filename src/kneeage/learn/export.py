@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from kneeage.core.errors import UsageError
 from kneeage.learn.age_model import AgeModel, load_age_model
 from kneeage.learn.end_to_end import load_end_to_end
 from kneeage.learn.inputs import network_inputs
 from kneeage.learn.segmenter import load_segmenter
 
 OPSET = 17  # understood by every ONNX Runtime since 1.12
+AGE_OUTPUTS = ("logits", "features")
 WeightStorage = Literal["float32", "float16"]
 FloatArray = NDArray[np.float32]
 # Smaller arrays (biases, shapes) stay as they are: they cost no space.
@@ -34,7 +36,7 @@ class Parity:
     """How far ONNX Runtime is from torch.
 
     Args:
-        largest_difference: Of any logit.
+        largest_difference: Of any value of any output.
         changed_labels: Positions at which another class has the highest logit.
     """
 
@@ -59,10 +61,10 @@ def export_segmenter(checkpoint: Path, weights: WeightStorage = "float16") -> by
 
 
 def export_age_model(checkpoint: Path, weights: WeightStorage = "float16") -> bytes:
-    """Export a trained age model: ``image`` (S, 3, H, W), ``sex`` (S, 1) -> ``logits`` (S, bins).
+    """Export a trained age model: ``image`` (S, 3, H, W) and ``facts`` (1, F) to ``logits`` (1, bins) and ``features``.
 
-    Whatever the model's inputs and pooling are, it is served regions, and the mean of the logits over all slices of a
-    subject is the subject's: with attention the logits carry the slices' weights, and a slice has no answer alone.
+    Whatever the model's inputs, target and pooling are, it is served regions and answers for the subject: ``logits``
+    are log-probabilities of the bins, ``features`` (1, D) those of the image, before the facts, pooled over slices.
 
     Args:
         checkpoint: What `train_age_model` returned.
@@ -70,10 +72,23 @@ def export_age_model(checkpoint: Path, weights: WeightStorage = "float16") -> by
 
     Returns:
         The ONNX file's bytes.
+
+    Raises:
+        UsageError: The model sees no image.
     """
-    example = {"image": torch.zeros(2, 3, 160, 160), "sex": torch.zeros(2, 1)}
-    axes = {"image": {0: "S", 2: "H", 3: "W"}, "sex": {0: "S"}, "logits": {0: "S"}}
-    return to_onnx(served(load_age_model(checkpoint)), example, axes, weights)
+    return export_subject_model(load_age_model(checkpoint), weights)
+
+
+def export_subject_model(model: AgeModel, weights: WeightStorage = "float16") -> bytes:
+    """Export an age model that is in memory; see `export_age_model`.
+
+    Raises:
+        UsageError: The model sees no image.
+    """
+    if model.settings.backbone == "none":
+        raise UsageError("an age model with backbone=none sees no image and is not served; choose another backbone")
+    example = {"image": torch.zeros(2, 3, 160, 160), "facts": torch.zeros(1, len(model.fact_input.names))}
+    return to_onnx(served(model), example, {"image": {0: "S", 2: "H", 3: "W"}}, weights, outputs=AGE_OUTPUTS)
 
 
 def export_end_to_end(checkpoint: Path, weights: WeightStorage = "float16") -> bytes:
@@ -93,25 +108,21 @@ def export_end_to_end(checkpoint: Path, weights: WeightStorage = "float16") -> b
 
 
 def served(model: AgeModel) -> nn.Module:
-    """Give the network that answers for an age model when it is served regions (S, 3, H, W) and the sex (S, 1)."""
-    plain = model.settings.inputs == "regions" and model.attention is None
-    return model.network if plain else _Served(model)
+    """Give the network that answers for an age model: regions (S, 3, H, W), facts (1, F) -> (1, bins), (1, D)."""
+    return _Served(model)
 
 
 class _Served(nn.Module):
-    """An age model whose logits are such that their mean over the slices is the subject's."""
+    """An age model without what only training needs."""
 
     def __init__(self, model: AgeModel) -> None:
         super().__init__()
-        self.network, self.attention, self._inputs = model.network, model.attention, model.settings.inputs
+        self.model = model
 
-    def forward(self, image: torch.Tensor, sex: torch.Tensor) -> torch.Tensor:
-        """Map regions (S, 3, H, W) and sex (S, 1) to logits (S, bins)."""
-        logits, features = self.network.with_features(network_inputs(image, self._inputs), sex)
-        if self.attention is None:
-            return logits
-        weights = self.attention.scores(features).softmax(0)
-        return logits * weights / weights.mean()
+    def forward(self, image: torch.Tensor, facts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map regions (S, 3, H, W) and facts (1, F) to log-probabilities (1, bins) and pooled features (1, D)."""
+        features = self.model.network.features(network_inputs(image, self.model.settings.inputs))
+        return self.model.judged(features, facts)
 
 
 def to_onnx(
@@ -119,14 +130,16 @@ def to_onnx(
     example: Mapping[str, torch.Tensor],
     dynamic_axes: Mapping[str, Mapping[int, str]],
     weights: WeightStorage = "float32",
+    outputs: Sequence[str] = ("logits",),
 ) -> bytes:
     """Export a network in its prediction mode; batch norms are folded into the convolutions.
 
     Args:
-        network: Takes the example's tensors in their order and returns ``logits``.
+        network: Takes the example's tensors in their order and returns the outputs.
         example: Input tensors by name.
         dynamic_axes: Names of the axes that may have any length, by tensor and axis.
         weights: How the weights are stored.
+        outputs: Names of what the network returns.
 
     Returns:
         The ONNX file's bytes.
@@ -142,7 +155,7 @@ def to_onnx(
             dynamo=False,
             opset_version=OPSET,
             input_names=list(example),
-            output_names=["logits"],
+            output_names=list(outputs),
             dynamic_axes={name: dict(axes) for name, axes in dynamic_axes.items()},
         )
         model_bytes = file.read_bytes()
@@ -188,8 +201,10 @@ def parity(network: nn.Module, model_bytes: bytes, inputs: Mapping[str, FloatArr
         The largest difference, and how many labels it changed.
     """
     session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
-    (served,) = session.run(["logits"], dict(inputs))
+    answered = session.run(None, dict(inputs))
     with torch.inference_mode():
-        trained = network.eval()(*(torch.from_numpy(array) for array in inputs.values())).numpy()
-    changed = int((served.argmax(1) != trained.argmax(1)).sum())
-    return Parity(float(np.abs(served - trained).max()), changed)
+        trained = network.eval()(*(torch.from_numpy(array) for array in inputs.values()))
+    expected = [each.numpy() for each in (trained if isinstance(trained, tuple) else (trained,))]
+    changed = int((answered[0].argmax(1) != expected[0].argmax(1)).sum())
+    differences = [float(np.abs(a - b).max()) for a, b in zip(answered, expected, strict=True)]
+    return Parity(max(differences), changed)

@@ -84,7 +84,7 @@ class SliceOutputs(NamedTuple):
 
     Args:
         logits: Shape (S, bins).
-        features: What the last linear layer sees beside the sex, shape (S, features).
+        features: What the head sees beside the facts, shape (S, features).
         auxiliary: Logits of the auxiliary heads, each (S, bins); empty where the network has none.
     """
 
@@ -174,7 +174,7 @@ class AuxiliaryHead(nn.Module):
     here, so that it fits any region.
     """
 
-    def __init__(self, channels: int, bins: int, width: float, norm: Norm) -> None:
+    def __init__(self, channels: int, bins: int, width: float, norm: Norm, facts: int = 1) -> None:
         super().__init__()
         reduced, units = scaled(128, width), scaled(1024, width)
         self.features = nn.Sequential(
@@ -185,30 +185,49 @@ class AuxiliaryHead(nn.Module):
             nn.ReLU(inplace=True),
             nn.Dropout(0.7),
         )
-        self.last = nn.Linear(units + 1, bins)
+        self.last = nn.Linear(units + facts, bins)
 
-    def forward(self, image: Tensor, sex: Tensor) -> Tensor:
-        """Map (N, channels, H, W) and sex (N, 1) to logits (N, bins)."""
-        return self.last(torch.cat((self.features(image), sex), dim=1))  # type: ignore[no-any-return]
+    def forward(self, image: Tensor, facts: Tensor) -> Tensor:
+        """Map (N, channels, H, W) and facts (N, facts) to logits (N, bins)."""
+        return self.last(torch.cat((self.features(image), facts), dim=1))  # type: ignore[no-any-return]
+
+
+def build_head(channels: int, outputs: int, hidden: int | None, dropout: float) -> nn.Module:
+    """Build what turns features and facts into logits: one linear layer, or two with ``hidden`` units between them."""
+    if hidden is None:
+        return nn.Linear(channels, outputs)
+    return nn.Sequential(
+        nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout), nn.Linear(hidden, outputs)
+    )
 
 
 class GoogLeNet(nn.Module):
-    """GoogLeNet over slices, with the subject's sex joined before the last linear layer.
+    """GoogLeNet over slices, with facts of the subject (alone: its sex) joined before the head.
 
     Args:
-        bins: Age bins.
+        bins: Age bins, or whatever the head answers.
         channels: Input channels.
         width: Factor on all channels; 1 is the published layout.
         norm: ``"batch"`` normalises after each convolution (Ioffe and Szegedy 2015, arXiv:1502.03167); ``"none"`` is
             the plain network with local response normalisation.
         dropout: Before the last linear layer.
+        facts: Number of facts.
+        hidden: Units of a hidden layer in the head; ``None``: the head is linear.
 
     Source: Szegedy et al. 2015. The parameters that their table 1 prints add up to 6.96 million; the plain network has
     6,998,552 for 1,000 classes without auxiliary heads and sex, as bvlc_googlenet of the Caffe model zoo has.
     """
 
     def __init__(
-        self, bins: int, *, channels: int = 3, width: float = 1.0, norm: Norm = "batch", dropout: float = 0.4
+        self,
+        bins: int,
+        *,
+        channels: int = 3,
+        width: float = 1.0,
+        norm: Norm = "batch",
+        dropout: float = 0.4,
+        facts: int = 1,
+        hidden: int | None = None,
     ) -> None:
         super().__init__()
         table = {name: row.scaled(width) for name, row in INCEPTION_TABLE.items()}
@@ -226,26 +245,31 @@ class GoogLeNet(nn.Module):
         )
         self.summary = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout))
         self.feature_channels = table["5b"].out
-        self.last = nn.Linear(self.feature_channels + 1, bins)
-        self.auxiliary = nn.ModuleList(AuxiliaryHead(table[name].out, bins, width, norm) for name in ("4a", "4d"))
+        self.last = build_head(self.feature_channels + facts, bins, hidden, dropout)
+        self.auxiliary = nn.ModuleList(
+            AuxiliaryHead(table[name].out, bins, width, norm, facts) for name in ("4a", "4d")
+        )
 
-    def forward(self, image: Tensor, sex: Tensor) -> Tensor:
-        """Map slices (S, channels, H, W) and sex (S, 1) to logits (S, bins)."""
-        return self.with_features(image, sex)[0]
+    def forward(self, image: Tensor, facts: Tensor) -> Tensor:
+        """Map slices (S, channels, H, W) and facts (S, facts) to logits (S, bins)."""
+        return self.judged(self.features(image), facts)
 
-    def with_features(self, image: Tensor, sex: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the logits (S, bins) and the features before the last layer (S, features)."""
-        features = self.summary(self.third(self.second(self.first(self.stem(image)))))
-        return self.last(torch.cat((features, sex), dim=1)), features
+    def features(self, image: Tensor) -> Tensor:
+        """Map slices (S, channels, H, W) to features (S, features)."""
+        return self.summary(self.third(self.second(self.first(self.stem(image)))))  # type: ignore[no-any-return]
 
-    def forward_with_auxiliary(self, image: Tensor, sex: Tensor) -> SliceOutputs:
+    def judged(self, features: Tensor, facts: Tensor) -> Tensor:
+        """Map features (N, features), of slices or of subjects, and facts (N, facts) to logits (N, bins)."""
+        return self.last(torch.cat((features, facts), dim=1))  # type: ignore[no-any-return]
+
+    def forward_with_auxiliary(self, image: Tensor, facts: Tensor) -> SliceOutputs:
         """Give the logits of the network and of its two auxiliary heads."""
         after_4a = self.first(self.stem(image))
         after_4d = self.second(after_4a)
         features = self.summary(self.third(after_4d))  # (S, C, h, w) -> (S, C)
-        logits = self.last(torch.cat((features, sex), dim=1))
         inner, outer = self.auxiliary
-        return SliceOutputs(logits, features, (inner(after_4a, sex), outer(after_4d, sex)))
+        auxiliary = (inner(after_4a, facts), outer(after_4d, facts))
+        return SliceOutputs(self.judged(features, facts), features, auxiliary)
 
 
 def _stem(channels: int, first: int, second: int, norm: Norm) -> nn.Sequential:

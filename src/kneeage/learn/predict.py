@@ -58,9 +58,9 @@ def age_model_answers(checkpoint: Path, regions: Files) -> Iterator[SubjectAnswe
     for path in region_files(regions):
         subject = load_regions(path)
         image = torch.from_numpy(subject.regions.astype(np.float32)).to(model.device)
-        sex = torch.full((len(image), 1), float(subject.sex), device=model.device)
+        facts = torch.from_numpy(subject.row(model.fact_input.names)).to(model.device)
         with torch.inference_mode():
-            logits, pooled = model(image, sex), model.subject_logits(image, sex)
+            logits, pooled = model(image, facts.expand(len(image), -1)), model.subject_logits(image, facts)
         yield SubjectAnswer(subject.subject_id, tuple(range(len(image))), _numbers(logits), _numbers(pooled)[0])
 
 

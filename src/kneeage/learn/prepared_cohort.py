@@ -23,13 +23,15 @@ import numpy as np
 from kneeage import __version__
 from kneeage.cohort.folder import Cohort, read_labels
 from kneeage.cohort.table import SubjectEntry
-from kneeage.core.anatomy import Plane, Sex
+from kneeage.core.anatomy import PLATE_SITES, Plane, Sex
 from kneeage.core.errors import InputRefusedError
 from kneeage.core.manifest import AgeStage, SegmentStage
 from kneeage.core.volume import Volume
 from kneeage.infer.abstain import site_reasons
 from kneeage.infer.engine import Engine
-from kneeage.infer.region import age_regions, find_sites
+from kneeage.infer.facts import plate_facts, subject_facts
+from kneeage.infer.morphometry import measure_plate
+from kneeage.infer.region import SitesSeen, age_regions, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
 from kneeage.infer.slices import to_slices
 from kneeage.io.bundle import Bundle
@@ -165,7 +167,7 @@ class RegionJob:
         if reasons:
             raise InputRefusedError("; ".join(reason.message for reason in reasons))
         regions = age_regions(prepared.volume, found.plate_probability, sites, self.age)
-        save_regions(path, SubjectRegions(regions, *_known(entry)))
+        save_regions(path, SubjectRegions(regions, *_known(entry), _told(entry, found.labels, sites)))
         beside = {} if truth is None else truth_beside_measurement(truth, found.labels, sites)
         return {"slices": len(regions), **beside}
 
@@ -283,6 +285,21 @@ def _prepared(cohort: Cohort, entry: SubjectEntry, recipe: Recipe, plane: Plane)
 def _known(entry: SubjectEntry) -> tuple[int, float, str]:
     """Give sex (0 female, 1 male), chronological age in years and id of a subject."""
     return int(entry.sex is Sex.MALE), entry.chronological_age_years, entry.subject_id
+
+
+def _told(entry: SubjectEntry, labels: Volume, sites: SitesSeen) -> dict[str, float]:
+    """Give what an age model may be told of a subject beside image and sex; the sequence as the table names it."""
+    plates = {site.name: measure_plate(labels, site, sites.of(site)) for site in PLATE_SITES}
+    known = subject_facts(
+        entry.sex, height_cm=entry.height_cm, weight_kg=entry.weight_kg, weighting=_weighting(entry.sequence)
+    )
+    return {name: value for name, value in (known | plate_facts(plates)).items() if name != "sex"}
+
+
+def _weighting(sequence: str | None) -> str | None:
+    """Read T1, PD or T2 at the beginning of a sequence's name; None where it begins otherwise."""
+    named = (sequence or "").upper()
+    return next((each for each in ("T1", "PD", "T2") if named.startswith(each) and not named.startswith("T2*")), None)
 
 
 @lru_cache(maxsize=2)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from omegaconf import OmegaConf
 from pydantic import ConfigDict
@@ -20,6 +20,7 @@ from kneeage.learn.settings import (
     AgeModelSettings,
     AnySettings,
     EndToEndSettings,
+    Fact,
     SegmenterSettings,
     as_json_object,
     check_size,
@@ -82,7 +83,12 @@ def _paper() -> TrainingSettings:
     )
 
 
-PRESETS = {"default": TrainingSettings(), "paper": _paper()}
+def _forensic() -> TrainingSettings:
+    """Set the age model of the bundle that ships: both sexes, 8 to 26 years, facts beside the image."""
+    return TrainingSettings(age_model=AgeModelSettings(facts=get_args(Fact), head="hidden"))
+
+
+PRESETS = {"default": TrainingSettings(), "forensic": _forensic(), "paper": _paper()}
 
 
 def preset(name: str) -> TrainingSettings:

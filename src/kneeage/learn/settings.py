@@ -34,11 +34,13 @@ Precision = Literal["32-true", "bf16-mixed"]
 Optimizer = Literal["adamw", "adam"]
 Schedule = Literal["one_cycle", "exponential"]
 Architecture = Literal["light", "classic"]
-Backbone = Literal["googlenet", "densenet121", "efficientnet-b0", "resnet18"]
+Backbone = Literal["googlenet", "densenet121", "efficientnet-b0", "resnet18", "none"]
 Norm = Literal["batch", "none"]
 Inputs = Literal["regions", "masked", "raw"]
 Pooling = Literal["mean", "attention"]
-Target = Literal["soft", "classes"]
+Target = Literal["soft", "classes", "corn", "mean_variance"]
+Head = Literal["linear", "hidden"]
+Fact = Literal["height", "weight", "sequence", "plates"]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -206,14 +208,17 @@ def _age_edges_years() -> tuple[float, ...]:
     return tuple(8 + half / 2 for half in range(37))
 
 
-def _check_edges(edges_years: tuple[float, ...], target: Target) -> None:
-    """Refuse edges that do not rise, and classes that are not completed years."""
+def _check_edges(edges_years: tuple[float, ...]) -> None:
+    """Refuse edges that do not rise."""
     if len(edges_years) < 3 or any(low >= high for low, high in pairwise(edges_years)):
         raise UsageError("age_edges_years must be three or more rising ages")
-    if target == "classes" and any(high - low != 1 or low % 1 for low, high in pairwise(edges_years)):
-        raise UsageError(
-            "the target classes needs age_edges_years of whole years, such as [10,11,12,13,14,15,16,17,18,19]"
-        )
+
+
+def _check_classes(edges_years: tuple[float, ...]) -> None:
+    """Refuse classes that are not completed years."""
+    _check_edges(edges_years)
+    if any(high - low != 1 or low % 1 for low, high in pairwise(edges_years)):
+        raise UsageError("classes need age_edges_years of whole years, such as [10,11,12,13,14,15,16,17,18,19]")
 
 
 @dataclass(frozen=True)
@@ -223,10 +228,19 @@ class AgeModelSettings:
     Args:
         inputs: What of a region enters the network: ``"regions"`` grey value, open plate and scar side by side;
             ``"masked"`` the grey value times the probability of open plate or scar; ``"raw"`` the grey value alone.
-        pooling: How a subject's slices become one answer: the mean of their logits, or a mean whose weights the
+        facts: What the network is told beside the image and the sex: height, weight, sequence, and the openness and
+            thickness of both plates as serving code measures them on the segmenter's labels.
+        drop_facts: Probability that height, weight or sequence, each by itself, is withheld from a training subject, so
+            that they may be missing later.
+        pooling: How a subject's slices become one answer: the mean of their features, or a mean whose weights the
             network learns (attention).
-        target: ``"soft"`` spreads a true age over the bins; ``"classes"`` is the completed year alone.
-        backbone: The network over slices.
+        head: From a subject's features and facts to its ages: one linear layer, or one hidden layer before it, in which
+            facts can change what an image means.
+        head_channels: Size of the hidden layer.
+        target: ``"classes"`` is cross-entropy with the true bin; ``"soft"`` spreads the true age over the bins;
+            ``"corn"`` asks at every edge whether the age lies above it, given that it lies above the edge before;
+            ``"mean_variance"`` adds to the cross-entropy the squared error of the mean and the variance.
+        backbone: The network over slices; ``"none"`` sees the facts alone.
         norm: Of GoogLeNet: batch norm after each convolution, or none as in the 2015 paper.
         age_edges_years: Edges of the age bins, one more than bins.
         label_sigma_years: Standard deviation of the Gaussian that spreads a true age over the bins.
@@ -244,7 +258,11 @@ class AgeModelSettings:
     )
     augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(drop_grey=0.15, drop_masks=0.15))
     inputs: Inputs = "regions"
+    facts: tuple[Fact, ...] = ()
+    drop_facts: Share = 0.5
     pooling: Pooling = "mean"
+    head: Head = "linear"
+    head_channels: Count = 128
     target: Target = "soft"
     backbone: Backbone = "googlenet"
     norm: Norm = "batch"
@@ -257,9 +275,11 @@ class AgeModelSettings:
 
     def __post_init__(self) -> None:
         """Refuse edges and networks that no training can carry."""
-        _check_edges(self.age_edges_years, self.target)
+        _check_edges(self.age_edges_years)
+        if len(set(self.facts)) < len(self.facts):
+            raise UsageError(f"facts names each fact once; found {list(self.facts)}")
         if self.norm == "none" and self.backbone != "googlenet":
-            raise UsageError(f"norm=none is of the backbone googlenet alone; {self.backbone} has batch norm")
+            raise UsageError(f"norm=none is of the backbone googlenet alone; found backbone={self.backbone}")
 
 
 # Edges of the paper's nine classes: 10 to 18 completed years.
@@ -303,7 +323,7 @@ class EndToEndSettings:
 
     def __post_init__(self) -> None:
         """Refuse classes that are not completed years."""
-        _check_edges(self.age_edges_years, "classes")
+        _check_classes(self.age_edges_years)
 
 
 Settings = TypeVar("Settings", SegmenterSettings, AgeModelSettings, EndToEndSettings)

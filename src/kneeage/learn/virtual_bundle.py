@@ -1,44 +1,73 @@
-"""The bundle that ships, from seeds alone: virtual slices, segmenter, regions, age model, test, bundle.
+"""The networks of the bundle that ships, from seeds alone: virtual slices, segmenter, regions, age models.
 
-Every step leaves its product in the work folder; a step whose product is there is not done again.
+Every step leaves its product in the work folder; a step whose product is there is not done again. What comes after the
+networks (calibration, policy, references, card) is ``kneeage.study.virtual_bundle``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import lightning
 import monai
 import numpy as np
 import torch
+from pydantic import ConfigDict
 
 from kneeage import __version__
 from kneeage.core.anatomy import Label, Plane, Sex
-from kneeage.core.manifest import VIRTUAL_POPULATION, BundleManifest
-from kneeage.infer.age import AGE_INPUTS
-from kneeage.infer.engine import Engine
-from kneeage.io.bundle import write_bundle
+from kneeage.core.manifest import VIRTUAL_POPULATION, AgeStage, BundleManifest
+from kneeage.decide.question import DEFAULT_THRESHOLDS_YEARS
 from kneeage.io.output import whole_file
 from kneeage.learn.age_model import train_age_model
-from kneeage.learn.calibrate import fit_calibration
 from kneeage.learn.data import load_regions, region_files
 from kneeage.learn.export import export_age_model, export_segmenter
-from kneeage.learn.held_out import held_out_numbers, model_card
+from kneeage.learn.fact_input import fact_names
+from kneeage.learn.folds import deal_folds
+from kneeage.learn.presets import preset
 from kneeage.learn.segmenter import train_segmenter
-from kneeage.learn.settings import AgeModelSettings, FitSettings, SegmenterSettings
-from kneeage.learn.stages import AGE_FILE, SEGMENTER_FILE, age_stage, segment_stage
+from kneeage.learn.settings import AgeModelSettings, Count, FitSettings, SegmenterSettings
+from kneeage.learn.stages import SEGMENTER_FILE, age_files, age_stage, segment_stage
+from kneeage.learn.virtual_people import MIXED, Person, boundary_people, uniform_people
 from kneeage.learn.virtual_regions import RegionJob, make_regions, read_facts
 from kneeage.phantom.cohort.pool import PoolSettings, SlicePool, paint_pool
 from kneeage.phantom.cohort.subject import FORENSIC_AGES_YEARS
 from kneeage.prepare.recipe import DEFAULT
 
-BUNDLE_NAME, BUNDLE_VERSION = "virtual-knee", "0.3.0"
-# First seed of each cohort, far enough apart never to meet.
-_TRAINING_SEED, _VALIDATION_SEED, _TEST_SEED = 21_000_000, 22_000_000, 23_000_000
+BUNDLE_NAME, BUNDLE_VERSION = "virtual-knee", "0.4.0"
+# First seed of each cohort, far enough apart never to meet: cohorts about thresholds take 100,000 seeds for each group.
+_FIRST_SEEDS = {
+    "training": 21_000_000,
+    "validation": 22_000_000,
+    "calibration": 23_000_000,
+    "tuning": 24_000_000,
+    "counting": 26_000_000,
+    "test": 28_000_000,
+}
+# Windows of two years on both sides of every threshold.
+WINDOWS_YEARS = tuple(
+    pairwise(float(age) for age in np.arange(min(DEFAULT_THRESHOLDS_YEARS) - 2, max(DEFAULT_THRESHOLDS_YEARS) + 3, 2))
+)
+
+# How far the segmenter's training slices are zoomed beyond the protocols; see `kneeage.phantom.cohort.pool`.
+_ZOOM = PoolSettings(subjects=1).zoom_range
+
+
+def _segmenter_settings() -> SegmenterSettings:
+    """Set the segmenter of the shipped bundle."""
+    fit = FitSettings(batch_size=12, learning_rate=5e-3, max_steps=6000, steps_per_epoch=250, workers=1)
+    return SegmenterSettings(fit=fit)
+
+
+def _age_settings() -> AgeModelSettings:
+    """Set the age model of the shipped bundle."""
+    settings = preset("forensic").age_model
+    return replace(settings, fit=replace(settings.fit, max_steps=8000, steps_per_epoch=250, workers=1))
 
 
 @dataclass(frozen=True)
@@ -48,60 +77,77 @@ class VirtualBundleSettings:
     Args:
         pool_subjects: Subjects painted for the segmenter.
         pool_validation_subjects: Further subjects that choose its checkpoint.
-        training_subjects: Subjects the age model learns from.
-        validation_subjects: Subjects that choose its checkpoint and fit its temperature.
-        test_subjects: Subjects that nothing was chosen on, whole series.
+        training_subjects: Subjects the age model learns from; as in all cohorts, most series are T1, some PD or T2.
+        validation_subjects: Subjects that choose its checkpoint, where it is no ensemble.
+        calibration_subjects: Subjects that temperature, thickness and intervals are fitted on.
+        tuning_per_group: Subjects of each sex and window of two years that the threshold rule is tuned on.
+        counting_per_group: The same, that its errors are counted on.
+        test_subjects: Subjects that nothing was fitted on, whole series.
         segmenter: Settings of the segmenter's training.
         age_model: Settings of the age model's training.
+        ensemble: Age models; with two or more each leaves a fold of the training subjects out, which chooses its
+            checkpoint.
         workers: Processes that paint and cut.
     """
 
-    pool_subjects: int = 420
-    pool_validation_subjects: int = 40
-    training_subjects: int = 650
-    validation_subjects: int = 110
-    test_subjects: int = 120
-    segmenter: SegmenterSettings = field(
-        default_factory=lambda: SegmenterSettings(
-            fit=FitSettings(batch_size=12, learning_rate=5e-3, max_steps=2629, steps_per_epoch=200, workers=1)
-        )
-    )
-    age_model: AgeModelSettings = field(
-        default_factory=lambda: AgeModelSettings(
-            fit=FitSettings(batch_size=16, learning_rate=1e-3, max_steps=2213, steps_per_epoch=100)
-        )
-    )
-    workers: int = 2
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    pool_subjects: Count = 420
+    pool_validation_subjects: Count = 40
+    training_subjects: Count = 4000
+    validation_subjects: Count = 300
+    calibration_subjects: Count = 1500
+    tuning_per_group: Count = 1200
+    counting_per_group: Count = 500
+    test_subjects: Count = 300
+    segmenter: SegmenterSettings = field(default_factory=_segmenter_settings)
+    age_model: AgeModelSettings = field(default_factory=_age_settings)
+    ensemble: Count = 1
+    workers: Count = 2
+
+    def people(self) -> dict[str, list[Person]]:
+        """List who is in each cohort."""
+        seeds = _FIRST_SEEDS
+        return {
+            "training": uniform_people(seeds["training"], self.training_subjects, MIXED),
+            "validation": uniform_people(seeds["validation"], self.validation_subjects, MIXED),
+            "calibration": uniform_people(seeds["calibration"], self.calibration_subjects, MIXED),
+            "tuning": boundary_people(seeds["tuning"], self.tuning_per_group, WINDOWS_YEARS, MIXED),
+            "counting": boundary_people(seeds["counting"], self.counting_per_group, WINDOWS_YEARS, MIXED),
+            "test": uniform_people(seeds["test"], self.test_subjects, MIXED),
+        }
+
+    def stage(self) -> AgeStage:
+        """Give the stage of the age models."""
+        return age_stage(age_files(self.ensemble), fact_names(self.age_model))
 
 
-def make_virtual_bundle(folder: Path, work: Path, settings: VirtualBundleSettings | None = None) -> BundleManifest:
-    """Make the bundle from seeds.
+def train_virtual_networks(work: Path, settings: VirtualBundleSettings) -> dict[str, bytes]:
+    """Make everything up to the networks, and the regions of all cohorts.
 
     Args:
-        folder: Folder of the bundle; one that lies there is replaced.
         work: Folder of what is made on the way; a broken-off run goes on from it.
-        settings: How large everything is; that of the shipped bundle when None.
+        settings: How large everything is.
 
     Returns:
-        The manifest of the bundle that was written.
+        The networks by file name, segmenter first.
 
     Raises:
         UsageError: The work folder holds runs with other settings.
         OutputError: A folder cannot be written.
     """
-    settings = settings or VirtualBundleSettings()
-    segmenter = _exported(work / SEGMENTER_FILE, lambda: export_segmenter(_train_segmenter(work, settings)))
-    job = RegionJob(work / SEGMENTER_FILE, segment_stage(), age_stage())
-    _make_cohorts(work, job, settings)
-    age = _exported(work / AGE_FILE, lambda: export_age_model(_train_age_model(work, settings)))
-    manifest = _manifest(work, settings)
-    network = Engine(age, name=AGE_FILE, inputs=AGE_INPUTS, threads=settings.workers)
-    calibration = fit_calibration(manifest, network, work / "validation" / "regions", read_facts(work / "validation"))
-    manifest = manifest.model_copy(update={"calibration": calibration})
-    numbers = held_out_numbers(manifest, network, work / "test" / "regions", read_facts(work / "test"))
-    manifest = manifest.model_copy(update={"held_out": numbers})
-    write_bundle(folder, manifest, {SEGMENTER_FILE: segmenter, AGE_FILE: age}, model_card(manifest))
-    return manifest
+    segmenter = exported(work / SEGMENTER_FILE, lambda: export_segmenter(_train_segmenter(work, settings)))
+    _make_cohorts(work, settings)
+    trained = {
+        name: exported(work / name, _age_maker(work, settings, place))
+        for place, name in enumerate(age_files(settings.ensemble))
+    }
+    return {SEGMENTER_FILE: segmenter, **trained}
+
+
+def region_job(work: Path, settings: VirtualBundleSettings) -> RegionJob:
+    """Say how regions are made with a work folder's segmenter."""
+    return RegionJob(work / SEGMENTER_FILE, segment_stage(), settings.stage())
 
 
 def _train_segmenter(work: Path, settings: VirtualBundleSettings) -> Path:
@@ -117,38 +163,52 @@ def _train_segmenter(work: Path, settings: VirtualBundleSettings) -> Path:
     return train_segmenter(training, validation, settings.segmenter, work / "segmenter")
 
 
-def _make_cohorts(work: Path, job: RegionJob, settings: VirtualBundleSettings) -> None:
-    """Make the regions of the training, validation and test cohorts."""
-    for name, seeds in _cohorts(settings).items():
-        make_regions(work / name, seeds, replace(job, whole_series=name == "test"), settings.workers, f"{name} cohort")
+def _make_cohorts(work: Path, settings: VirtualBundleSettings) -> None:
+    """Make the regions of all cohorts; truth is measured where something is fitted or judged on it."""
+    job = region_job(work, settings)
+    for name, people in settings.people().items():
+        own = replace(job, whole_series=name == "test", with_truth=name in ("calibration", "test"))
+        make_regions(work / name, people, own, settings.workers, f"{name} cohort")
 
 
-def _cohorts(settings: VirtualBundleSettings) -> dict[str, range]:
-    """Seeds of each cohort."""
-    firsts = {"training": _TRAINING_SEED, "validation": _VALIDATION_SEED, "test": _TEST_SEED}
-    counts = (settings.training_subjects, settings.validation_subjects, settings.test_subjects)
-    return {name: range(first, first + n) for (name, first), n in zip(firsts.items(), counts, strict=True)}
+def _age_maker(work: Path, settings: VirtualBundleSettings, place: int) -> Callable[[], bytes]:
+    """Give what trains and exports the age model with this number."""
+
+    def make() -> bytes:
+        """Train and export."""
+        training, validation = _age_files(work, settings, place)
+        return export_age_model(train_age_model(training, validation, settings.age_model, work / f"age_{place + 1}"))
+
+    return make
 
 
-def _train_age_model(work: Path, settings: VirtualBundleSettings) -> Path:
-    """Train the age model on the regions."""
-    training, validation = work / "training" / "regions", work / "validation" / "regions"
-    return train_age_model(training, validation, settings.age_model, work / "age_model")
+def _age_files(work: Path, settings: VirtualBundleSettings, place: int) -> tuple[Sequence[Path], Sequence[Path]]:
+    """Give the files that an age model learns from, and those that choose its checkpoint."""
+    training = region_files(work / "training" / "regions")
+    if settings.ensemble == 1:
+        return training, region_files(work / "validation" / "regions")
+    return deal_folds(training, settings.ensemble, settings.age_model.fit.seed)[place]
 
 
-def _exported(path: Path, export: Callable[[], bytes]) -> bytes:
+def exported(path: Path, export: Callable[[], bytes]) -> bytes:
     """Read an exported network, exporting it first if it is not there."""
     if not path.exists():
-        exported = export()
+        made = export()
         with whole_file(path) as temporary:
-            temporary.write_bytes(exported)
+            temporary.write_bytes(made)
     return path.read_bytes()
 
 
-def _manifest(work: Path, settings: VirtualBundleSettings) -> BundleManifest:
-    """Describe the bundle, before calibration and test."""
-    cohorts = _cohorts(settings)
-    edges = list(settings.age_model.age_edges_years)
+def virtual_manifest(work: Path, settings: VirtualBundleSettings) -> BundleManifest:
+    """Describe a bundle of a work folder's networks, before anything is fitted.
+
+    Args:
+        work: Folder with all cohorts.
+        settings: How large everything is.
+    """
+    people, edges = settings.people(), list(settings.age_model.age_edges_years)
+    series = read_facts(work / "training")
+    widths = [known["field_of_view_mm"] for known in series]
     return BundleManifest(
         name=BUNDLE_NAME,
         version=BUNDLE_VERSION,
@@ -162,15 +222,11 @@ def _manifest(work: Path, settings: VirtualBundleSettings) -> BundleManifest:
         labels={label.name.lower(): int(label) for label in Label},
         recipe=DEFAULT.model_dump(mode="json"),
         segment=segment_stage(),
-        age=age_stage(),
-        training_split_sha256=split_sha256([*cohorts["training"], *cohorts["validation"]]),
-        training={
-            "subjects_painted_for_the_segmenter": settings.pool_subjects,
-            "segmenter_steps": settings.segmenter.fit.max_steps,
-            "age_model_subjects": settings.training_subjects,
-            "age_model_steps": settings.age_model.fit.max_steps,
-            "validation_subjects": settings.validation_subjects,
-        },
+        age=settings.stage(),
+        sequences=sorted({known["weighting"] for known in series}),
+        field_of_view_mm=(min(widths) * _ZOOM[0], max(widths) * _ZOOM[1]),
+        training_split_sha256=split_sha256(person.seed for person in [*people["training"], *people["validation"]]),
+        training=_sizes(settings),
         made_with={
             "kneeage": __version__,
             "python": platform.python_version(),
@@ -179,6 +235,21 @@ def _manifest(work: Path, settings: VirtualBundleSettings) -> BundleManifest:
             "monai": monai.__version__,
         },
     )
+
+
+def _sizes(settings: VirtualBundleSettings) -> dict[str, int]:
+    """Say of how many subjects and steps a bundle is made."""
+    return {
+        "subjects_painted_for_the_segmenter": settings.pool_subjects,
+        "segmenter_steps": settings.segmenter.fit.max_steps,
+        "age_model_subjects": settings.training_subjects,
+        "age_model_steps": settings.age_model.fit.max_steps,
+        "age_models": settings.ensemble,
+        "validation_subjects": settings.validation_subjects,
+        "calibration_subjects": settings.calibration_subjects,
+        "tuning_subjects_per_sex_and_window": settings.tuning_per_group,
+        "counting_subjects_per_sex_and_window": settings.counting_per_group,
+    }
 
 
 def proved_seeds(manifest: BundleManifest) -> frozenset[int] | None:
@@ -193,7 +264,7 @@ def proved_seeds(manifest: BundleManifest) -> frozenset[int] | None:
         Seeds of training and validation; None where the hash is of other subjects.
     """
     counts = (manifest.training.get("age_model_subjects", 0), manifest.training.get("validation_subjects", 0))
-    firsts = (_TRAINING_SEED, _VALIDATION_SEED)
+    firsts = (_FIRST_SEEDS["training"], _FIRST_SEEDS["validation"])
     seeds = [seed for first, n in zip(firsts, counts, strict=True) for seed in range(first, first + n)]
     return frozenset(seeds) if split_sha256(seeds) == manifest.training_split_sha256 else None
 

@@ -7,27 +7,37 @@ where it stopped.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.progress import track
 
-from kneeage.core.anatomy import Plane, Sex
-from kneeage.core.machine import possible_processes
+from kneeage.core.anatomy import DISTAL_FEMUR, PLATE_SITES, PROXIMAL_TIBIA, Plane, Sex
 from kneeage.core.manifest import AgeStage, SegmentStage
+from kneeage.core.result import PlateReport
 from kneeage.core.volume import Volume
 from kneeage.infer.engine import Engine
-from kneeage.infer.region import SitesSeen, age_regions, find_sites
+from kneeage.infer.facts import plate_facts, subject_facts
+from kneeage.infer.morphometry import measure_plate
+from kneeage.infer.quality import image_quality
+from kneeage.infer.region import SitesSeen, age_regions, chosen_slices, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
+from kneeage.infer.stages import scar_share
 from kneeage.io.output import whole_file
 from kneeage.learn.data import SubjectRegions, save_regions
 from kneeage.learn.measured import truth_beside_measurement
-from kneeage.phantom.cohort.subject import HOSPITAL_A, HOSPITAL_B, VirtualSubject, virtual_subject
+from kneeage.learn.virtual_people import Person
+from kneeage.phantom.cohort.body import height_cm, weight_kg
+from kneeage.phantom.cohort.subject import VirtualSubject
+from kneeage.phantom.cohort.workers import on_cores
+from kneeage.phantom.growth.stages import dedouit, schmeling_kellinghaus
 from kneeage.prepare.recipe import DEFAULT, prepare
+
+Facts = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,34 +49,44 @@ class RegionJob:
         segment: Its stage.
         age: Stage of the age model: region shape and number of slices.
         whole_series: Paint whole series, as for a test; else only the slices about the sites.
+        with_truth: Put the true labels' measurements beside those of the drawn ones; a twelfth of the work.
     """
 
     segmenter: Path
     segment: SegmentStage
     age: AgeStage
     whole_series: bool = False
+    with_truth: bool = True
 
 
-def make_regions(folder: Path, seeds: Iterable[int], job: RegionJob, workers: int, note: str) -> None:
+def make_regions(folder: Path, people: Sequence[Person], job: RegionJob, workers: int, note: str) -> None:
     """Make the regions and facts of virtual subjects; those that are there already are kept.
 
     Args:
         folder: Folder of the cohort: ``regions/SEED.npz`` and ``facts/SEED.json``.
-        seeds: One subject each.
+        people: The subjects.
         job: How they are made.
         workers: Number of processes.
         note: What the progress bar says.
+
+    Raises:
+        WorkerError: A process died.
     """
-    missing = [seed for seed in seeds if not _facts_file(folder, seed).exists()]
-    with ProcessPoolExecutor(possible_processes(workers)) as executor:
-        done = executor.map(_make_subject, missing, [folder] * len(missing), [job] * len(missing))
-        for _ in track(done, description=note, total=len(missing)):
-            pass
+    missing = [person for person in people if not _facts_file(folder, person.seed).exists()]
+    done = on_cores(partial(_make_subject, folder, job), missing, workers) if missing else iter(())
+    for _ in track(done, description=note, total=len(missing), console=Console(stderr=True), transient=True):
+        pass
 
 
-def read_facts(folder: Path) -> list[dict[str, Any]]:
+def read_facts(folder: Path) -> list[Facts]:
     """Read the facts of every subject of a cohort, in the order of their seeds."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "facts").glob("*.json"))]
+    read = (json.loads(path.read_text(encoding="utf-8")) for path in (folder / "facts").glob("*.json"))
+    return sorted(read, key=lambda facts: int(facts["seed"]))
+
+
+def regions_file(folder: Path, seed: int) -> Path:
+    """Where the regions of a subject are written, if there are any."""
+    return folder / "regions" / f"{seed}.npz"
 
 
 def _facts_file(folder: Path, seed: int) -> Path:
@@ -74,9 +94,9 @@ def _facts_file(folder: Path, seed: int) -> Path:
     return folder / "facts" / f"{seed}.json"
 
 
-def _make_subject(seed: int, folder: Path, job: RegionJob) -> None:
+def _make_subject(folder: Path, job: RegionJob, person: Person) -> None:
     """Make one subject and write what comes of it."""
-    write_regions(folder, _subject(seed, whole_series=job.whole_series), job)
+    write_regions(folder, person.subject(about_the_sites=not job.whole_series), job)
 
 
 def write_regions(folder: Path, subject: VirtualSubject, job: RegionJob) -> None:
@@ -87,23 +107,20 @@ def write_regions(folder: Path, subject: VirtualSubject, job: RegionJob) -> None
         subject: A coronal series.
         job: How the regions are made.
     """
-    seed = subject.seed
     prepared = prepare(subject.volume, DEFAULT, plane=Plane.CORONAL, side=subject.side)
     found = label_slices(job.segment, _engine(job.segmenter), prepared.volume)
     sites = find_sites(found.labels)
-    facts = _facts(subject, prepared.labels_from_source(subject.labels), found.labels, sites)
+    facts = _who(subject) | {"slices": 0, "plates": _drawn(found.labels, sites), "quality": None}
+    if job.with_truth:
+        truth = prepared.labels_from_source(subject.labels)
+        facts |= truth_beside_measurement(truth, found.labels, sites, drawn=facts["plates"])
     if sites.both_found and len(sites.common_slices) >= job.age.min_slices:
         regions = age_regions(prepared.volume, found.plate_probability, sites, job.age)
-        sex = int(subject.sex is Sex.MALE)
-        save_regions(folder / "regions" / f"{seed}.npz", SubjectRegions(regions, sex, subject.chronological_age_years))
-        facts["slices"] = len(regions)
-    with whole_file(_facts_file(folder, seed)) as temporary:
+        slices = chosen_slices(sites, job.age.max_slices)
+        facts |= {"slices": len(regions), "quality": asdict(image_quality(prepared.volume, regions, slices))}
+        save_regions(regions_file(folder, subject.seed), SubjectRegions(regions, **_told(subject, facts)))
+    with whole_file(_facts_file(folder, subject.seed)) as temporary:
         temporary.write_text(json.dumps(facts) + "\n", encoding="utf-8")
-
-
-def _subject(seed: int, *, whole_series: bool) -> VirtualSubject:
-    """Make a virtual subject with a whole series, or with the slices about the sites alone."""
-    return virtual_subject(seed, hospital=(HOSPITAL_A, HOSPITAL_B)[seed % 2], about_the_sites=not whole_series)
 
 
 @lru_cache(maxsize=2)
@@ -112,13 +129,52 @@ def _engine(segmenter: Path) -> Engine:
     return Engine(segmenter.read_bytes(), name=segmenter.name, inputs=SEGMENT_INPUTS, threads=1)
 
 
-def _facts(subject: VirtualSubject, truth: Volume, found: Volume, sites: SitesSeen) -> dict[str, Any]:
-    """Put truth beside measurement, with who the subject is."""
+def _who(subject: VirtualSubject) -> Facts:
+    """Say who a subject is and how it was scanned, with the truth about its growth."""
+    age_years, sex, percentiles = subject.chronological_age_years, subject.sex, subject.percentiles
     return {
         "seed": subject.seed,
         "hospital": subject.hospital,
-        "sex": subject.sex.value,
-        "chronological_age_years": subject.chronological_age_years,
-        "slices": 0,
-        **truth_beside_measurement(truth, found, sites),
+        "weighting": subject.sequence.weighting.value,
+        "field_of_view_mm": subject.protocol.pixels * subject.protocol.pixel_mm,
+        "sex": sex.value,
+        "chronological_age_years": age_years,
+        "height_cm": height_cm(age_years, sex, percentiles.height),
+        "weight_kg": weight_kg(age_years, sex, percentiles.weight),
+        "percentiles": asdict(percentiles),
+        "latents": asdict(subject.latents),
+        "true_stages": _true_stages(subject),
+    }
+
+
+def _true_stages(subject: VirtualSubject) -> dict[str, dict[str, str]]:
+    """Grade the true plates, by site."""
+    plates = {DISTAL_FEMUR.name: subject.latents.femur, PROXIMAL_TIBIA.name: subject.latents.tibia}
+    return {
+        name: {"dedouit": dedouit(plate).value, "schmeling_kellinghaus": schmeling_kellinghaus(plate).value}
+        for name, plate in plates.items()
+    }
+
+
+def _drawn(labels: Volume, sites: SitesSeen) -> dict[str, Facts]:
+    """Measure both plates as they are drawn, thickness not corrected."""
+    return {
+        site.name: {
+            "found": measure_plate(labels, site, sites.of(site)).model_dump(mode="json"),
+            "scar_share": scar_share(labels, site, sites.of(site)),
+        }
+        for site in PLATE_SITES
+    }
+
+
+def _told(subject: VirtualSubject, facts: Facts) -> Facts:
+    """Give what the age model is told, and its age."""
+    weighting, plates = facts["weighting"], facts["plates"]
+    known = subject_facts(
+        subject.sex, height_cm=facts["height_cm"], weight_kg=facts["weight_kg"], weighting=weighting
+    ) | plate_facts({name: PlateReport.model_validate(plate["found"]) for name, plate in plates.items()})
+    return {
+        "sex": int(subject.sex is Sex.MALE),
+        "age_years": subject.chronological_age_years,
+        "facts": {name: value for name, value in known.items() if name != "sex"},
     }

@@ -55,7 +55,7 @@ from kneeage.study.slicewise import dealt_files
 SEGMENTER, AGE_MODEL, END_TO_END = "segmenter", "age_model", "end_to_end"
 _SEGMENTER_FILE, _REGIONS, _SLICES, _DEALT = "segmenter.onnx", "regions", "slices", "dealt"
 # As in the bundle that ships: 96 mm squared about the joint hold both plates of an adult knee.
-_AGE_STAGE = AgeStage(file="age.onnx", region_shape=(160, 160), max_slices=8, min_slices=3)
+_AGE_STAGE = AgeStage(files=["age.onnx"], region_shape=(160, 160), max_slices=8, min_slices=3)
 
 # Rows of a log of training, and as many of validation, that are kept with the results.
 MOST_ROWS = 250

@@ -1,0 +1,393 @@
+"""Measure a bundle on fresh virtual subjects of the preset ``forensic``, against the best readers of the same ones.
+
+``python -m benchmarks.forensic --bundle BUNDLE --seed N`` makes a test cohort of uniform ages in hospitals A and B, and
+cohorts of each sex just below and above every threshold, keeps their regions, and writes ``results/forensic.json`` and
+``results/forensic.md``. The seed is drawn after all choices about the bundle are made. What is there already is not
+made again; the sizes can be grown later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.forensic_readers import PRESET, read
+from kneeage.core.manifest import BundleManifest, ThresholdPolicy
+from kneeage.core.result import ErrorRate
+from kneeage.core.skeletal_stages import DEDOUIT
+from kneeage.decide.interval import LEVEL
+from kneeage.decide.question import DEFAULT_THRESHOLDS_YEARS
+from kneeage.io.bundle import Bundle, load_bundle
+from kneeage.learn.judge import Judged, Told, judge, load_networks
+from kneeage.learn.virtual_bundle import WINDOWS_YEARS
+from kneeage.learn.virtual_people import boundary_people, uniform_people
+from kneeage.learn.virtual_regions import Facts, RegionJob, make_regions, read_facts
+from kneeage.phantom.cohort.ceiling import Reader
+from kneeage.phantom.growth.law import FloatArray
+from kneeage.study.ceiling_policy import ceiling_policies
+from kneeage.study.coverage import Coverage, age_name, coverage, maturity_name
+from kneeage.study.drawn_plates import drawing_numbers
+from kneeage.study.intervals import proportion
+from kneeage.study.predicted import Predicted, predicted
+from kneeage.study.reliability import reliability
+from kneeage.study.tuning import count_errors
+
+RESULTS = Path(__file__).parent / "results"
+# Test seeds begin above every cohort that a bundle is made of.
+_FIRST_SEED, _SEEDS_APART = 1_000_000_000, 10_000_000
+_BOUNDARY = 5_000_000
+ADULT_YEARS = 18.0
+# A group is judged from this size on, and an error of calibration by so many simulated perfect readers.
+GROUP_SUBJECTS, SIMULATED = 250, 2000
+_RESAMPLES = 2000
+Numbers = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the measurement is.
+
+    Args:
+        seed: Number of the cohort; another number gives other subjects.
+        subjects: Of the test cohort.
+        per_group: Of each sex and window about the thresholds.
+        segmented: Of the test cohort, with true labels and whole series.
+    """
+
+    seed: int
+    subjects: int = 2000
+    per_group: int = 500
+    segmented: int = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Cohorts as a bundle judges them.
+
+    Args:
+        bundle: The bundle.
+        work: Folder with the cohorts.
+    """
+
+    bundle: Bundle
+    work: Path
+
+    def judged(self, cohort: str, told: Told | None = None) -> Judged:
+        """Let the bundle judge a cohort."""
+        manifest = self.bundle.manifest
+        networks = load_networks(self.bundle.folder, manifest)
+        return judge(self.work / cohort, networks, manifest, told or Told(), f"reading ages: {cohort}")
+
+    def predictions(self, judged: Judged, told: Told | None = None) -> list[Predicted]:
+        """Give what is said of each subject."""
+        sex_given = (told or Told()).sex
+        return predicted(
+            judged.log_likelihoods, judged.ages_years, judged.sexes, self.bundle.manifest, sex_given=sex_given
+        )
+
+
+def main() -> None:
+    """Make the cohorts, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", type=Path, default=None, help="folder; the shipped bundle if not given")
+    parser.add_argument("--work", type=Path, default=Path("work/forensic"), help="folder of what is made on the way")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, required=True, help="drawn after all choices are made")
+    for name in ("subjects", "per_group", "segmented"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Sizes, name))
+    options = parser.parse_args()
+    sizes = Sizes(options.seed, options.subjects, options.per_group, options.segmented)
+    bundle = load_bundle(options.bundle)
+    make_cohorts(options.work, bundle, sizes, options.workers)
+    numbers = measure(Measured(bundle, options.work), sizes)
+    for suffix, text in (("json", json.dumps(numbers, indent=2) + "\n"), ("md", page(numbers))):
+        (options.results / f"forensic.{suffix}").write_text(text, encoding="utf-8")
+
+
+def make_cohorts(work: Path, bundle: Bundle, sizes: Sizes, workers: int) -> None:
+    """Make the subjects that are missing."""
+    first = _FIRST_SEED + sizes.seed * _SEEDS_APART
+    stage = bundle.manifest.segment
+    people = uniform_people(first, sizes.subjects)
+    usual = RegionJob(bundle.folder / stage.file, stage, bundle.manifest.age, with_truth=False)
+    whole = RegionJob(usual.segmenter, stage, usual.age, whole_series=True)
+    make_regions(work / "test", people[: sizes.segmented], whole, workers, "test cohort, whole series")
+    make_regions(work / "test", people[sizes.segmented :], usual, workers, "test cohort")
+    boundary = boundary_people(first + _BOUNDARY, sizes.per_group, WINDOWS_YEARS)
+    make_regions(work / "boundary", boundary, usual, workers, "cohorts about thresholds")
+
+
+def measure(measured: Measured, sizes: Sizes) -> Numbers:
+    """Measure everything that is asked of a bundle."""
+    manifest = measured.bundle.manifest
+    everyone = read_facts(measured.work / "test")
+    judged = measured.judged("test")
+    subjects, facts = measured.predictions(judged), list(judged.facts)
+    best = read(Reader.MEASURED, facts, manifest.age_edges_years)
+    drawn = [known for known in everyone if "dice_counts" in known]
+    return {
+        "bundle": f"{manifest.name} {manifest.version}",
+        "bundle_sha256": measured.bundle.sha256,
+        "sizes": vars(sizes),
+        "abstained": {"errors": judged.abstained, "subjects": len(everyone)},
+        "age": age_errors(subjects, best, facts),
+        "age_with_body": _with_body(measured, facts),
+        "coverage": _coverages(subjects, best, manifest),
+        "calibration_at_18": calibration_error(subjects),
+        "thresholds": _thresholds(measured, sizes),
+        "drawing": {"subjects": len(drawn), **drawing_numbers(drawn, manifest.calibration)},
+    }
+
+
+def age_errors(subjects: Sequence[Predicted], best: Sequence[Predicted], facts: Sequence[Facts]) -> list[Numbers]:
+    """Compare errors of the median with those of a best reader on the same subjects, by hospital and openness."""
+    errors, least = _errors(subjects), _errors(best)
+    hospitals = np.array([known["hospital"] for known in facts])
+    is_open = np.array([_any_open(known) for known in facts])
+    groups = {
+        f"{name}, {kind}": (hospitals == name) & chosen
+        for name in sorted(set(hospitals))
+        for kind, chosen in (("all", is_open | True), ("open plate", is_open))
+    }
+    return [{"group": name, **_ratio(errors[mine], least[mine])} for name, mine in groups.items() if mine.any()]
+
+
+def _with_body(measured: Measured, facts: Sequence[Facts]) -> list[Numbers]:
+    """Compare the same where height and weight in cm and kg are told, with the reader who is told them too."""
+    told = Told(body=True)
+    if "height_cm" not in measured.bundle.manifest.age.fact_names:
+        return []
+    subjects = measured.predictions(measured.judged("test", told), told)
+    best = read(Reader.MEASURED_AND_BODY, facts, measured.bundle.manifest.age_edges_years)
+    return age_errors(subjects, best, facts)
+
+
+def _any_open(known: Facts) -> bool:
+    """Say whether a plate of the knee is truly open: not of the last stage."""
+    return any(stages["dedouit"] != DEDOUIT[-1].value for stages in known["true_stages"].values())
+
+
+def _errors(subjects: Sequence[Predicted]) -> FloatArray:
+    """Distance of each age from the median, in years."""
+    return np.array([abs(subject.distribution.quantile(0.5) - subject.age_years) for subject in subjects])
+
+
+def _ratio(errors: FloatArray, least: FloatArray) -> Numbers:
+    """Divide mean errors, paired, with a bootstrap interval over subjects."""
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(errors), size=(_RESAMPLES, len(errors)))
+    ratios = errors[drawn].mean(axis=1) / least[drawn].mean(axis=1)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    mean, best = float(errors.mean()), float(least.mean())
+    return {
+        "subjects": len(errors),
+        "mae_years": mean,
+        "best_mae_years": best,
+        "ratio": mean / best,
+        "ratio_low": float(low),
+        "ratio_high": float(high),
+    }
+
+
+def _coverages(subjects: Sequence[Predicted], best: Sequence[Predicted], manifest: BundleManifest) -> Numbers:
+    """Count coverage of all, of groups of sex and predicted maturity, and by true age beside the best reader's."""
+    (everybody,) = coverage(subjects, manifest)
+    groups = coverage(subjects, manifest, maturity_name(manifest))
+    return {
+        "all": _plain(everybody),
+        "groups": [_plain(each) for each in groups],
+        "by_age": [
+            {**_plain(each), "best_reader": _credible_coverage(best, each.name)}
+            for each in coverage(subjects, manifest, age_name)
+        ],
+    }
+
+
+def _plain(found: Coverage) -> Numbers:
+    """Write a coverage in plain values; small groups are not judged."""
+    inside = found.inside
+    return {
+        "name": found.name,
+        "subjects": inside.total,
+        "share": inside.value,
+        "low": inside.low,
+        "high": inside.high,
+        "p_holm": found.below_level_adjusted,
+        "judged": inside.total >= GROUP_SUBJECTS,
+    }
+
+
+def _credible_coverage(best: Sequence[Predicted], name: str) -> float:
+    """Coverage of a best reader's central credible intervals in one group of true age."""
+    tail = (1 - LEVEL) / 2
+    mine = [each for each in best if age_name(each) == name]
+    inside = [tail <= each.score <= 1 - tail for each in mine]
+    return float(np.mean(inside))
+
+
+def calibration_error(subjects: Sequence[Predicted], age_years: float = ADULT_YEARS) -> Numbers:
+    """Compare the expected calibration error at a threshold with that of perfectly calibrated readers of the same n."""
+    said = np.clip([subject.distribution.at_least(age_years) for subject in subjects], 0.0, 1.0)
+    true = np.array([subject.age_years >= age_years for subject in subjects])
+    found = reliability(said, true).expected_calibration_error
+    rng = np.random.default_rng(0)
+    perfect = [reliability(said, rng.random(len(said)) < said).expected_calibration_error for _ in range(SIMULATED)]
+    return {
+        "subjects": len(subjects),
+        "error": found,
+        "perfect_mean": float(np.mean(perfect)),
+        "perfect_95": float(np.quantile(perfect, 0.95)),
+        "p": float((1 + np.sum(np.array(perfect) >= found)) / (1 + SIMULATED)),
+    }
+
+
+def _thresholds(measured: Measured, sizes: Sizes) -> list[Numbers]:
+    """Count the rule's errors in the cohorts about the thresholds, by sex and over both, beside the best readers'."""
+    manifest = measured.bundle.manifest
+    if not manifest.policy.rules:
+        return []
+    subjects = []
+    for told in (Told(), Told(sex=False)):
+        subjects += measured.predictions(measured.judged("boundary", told), told)
+    readers = ceiling_policies(
+        PRESET,
+        manifest.age_edges_years,
+        DEFAULT_THRESHOLDS_YEARS,
+        subjects=2 * len(WINDOWS_YEARS) * sizes.per_group,
+        seeds=(sizes.seed, sizes.seed + 1),
+    )
+    counted = count_errors(manifest.policy, subjects, readers)
+    return [row for age in DEFAULT_THRESHOLDS_YEARS for row in _rows(counted, age)]
+
+
+def _rows(policy: ThresholdPolicy, age_years: float) -> list[Numbers]:
+    """Write the errors at one threshold."""
+    rules = [rule for rule in policy.rules if rule.age_years == age_years and rule.errors is not None]
+    kinds = ("false_adult", "false_minor", "undetermined")
+    rows = []
+    for rule in rules:
+        rates = {kind: getattr(rule.errors, kind).model_dump() for kind in kinds}
+        best = {letter: rate.model_dump() for letter, rate in rule.errors.reference_undetermined.items()}
+        name = "not told" if rule.sex is None else rule.sex.value
+        rows.append({"age_years": age_years, "sex": name, **rates, "best_undetermined": best})
+    told = [rule.errors for rule in rules if rule.sex is not None]
+    both = {kind: _together([getattr(errors, kind) for errors in told]) for kind in kinds}
+    return [*rows, {"age_years": age_years, "sex": "both", **both, "best_undetermined": {}}]
+
+
+def _together(rates: Sequence[ErrorRate]) -> Numbers:
+    """Add up what was counted in both sexes."""
+    found = proportion(sum(rate.errors for rate in rates), sum(rate.subjects for rate in rates))
+    return {"errors": found.count, "subjects": found.total, "share": found.value, "low": found.low, "high": found.high}
+
+
+def page(numbers: Numbers) -> str:
+    """Write the page of results."""
+    sizes = numbers["sizes"]
+    parts: list[tuple[str, Callable[[Numbers], str]]] = [
+        ("Age", _age_part),
+        ("Intervals", _coverage_part),
+        ("P(at least 18)", _calibration_part),
+        ("Thresholds", _threshold_part),
+        ("Drawing", _drawing_part),
+    ]
+    head = (
+        f"# A bundle on fresh virtual subjects\n\n{numbers['bundle']}, cohort {sizes['seed']}: {sizes['subjects']} "
+        f"subjects of 8 to 26 years in hospitals A and B, and {sizes['per_group']} of each sex and window of two years "
+        f"about the thresholds; abstained from {numbers['abstained']['errors']} of "
+        f"{numbers['abstained']['subjects']}. `python -m benchmarks.forensic --seed {sizes['seed']}` makes it again.\n"
+    )
+    return head + "".join(f"\n## {title}\n{part(numbers)}\n" for title, part in parts)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Write a table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def _age_part(numbers: Numbers) -> str:
+    """Write errors beside those of the best reader."""
+    head = ("told", "group", "n", "MAE, years", "best reader (c)", "ratio", "95 % interval")
+    rows = [
+        (
+            told,
+            row["group"],
+            row["subjects"],
+            f"{row['mae_years']:.3f}",
+            f"{row['best_mae_years']:.3f}",
+            f"{row['ratio']:.3f}",
+            f"{row['ratio_low']:.3f} to {row['ratio_high']:.3f}",
+        )
+        for told, key in (("sex", "age"), ("sex, height, weight", "age_with_body"))
+        for row in numbers[key]
+    ]
+    return _table(head, rows)
+
+
+def _coverage_part(numbers: Numbers) -> str:
+    """Write coverage overall, by group and by true age."""
+    found = numbers["coverage"]
+    head = ("who", "n", "inside", "Wilson 95 %", "p below 95 % (Holm)", "best reader's credible intervals")
+    rows = [
+        (
+            row["name"],
+            row["subjects"],
+            f"{row['share']:.1%}",
+            f"{row['low']:.1%} to {row['high']:.1%}",
+            f"{row['p_holm']:.3f}" if row["judged"] else "too few",
+            f"{row['best_reader']:.1%}" if "best_reader" in row else "",
+        )
+        for row in (found["all"], *found["groups"], *found["by_age"])
+    ]
+    return _table(head, rows)
+
+
+def _calibration_part(numbers: Numbers) -> str:
+    """Write the calibration error."""
+    found = numbers["calibration_at_18"]
+    return (
+        f"Expected calibration error {found['error']:.4f} on {found['subjects']} subjects; perfectly calibrated "
+        f"readers of as many show {found['perfect_mean']:.4f} on average, 95 % of them at most "
+        f"{found['perfect_95']:.4f} (p = {found['p']:.3f})."
+    )
+
+
+def _threshold_part(numbers: Numbers) -> str:
+    """Write the rule's errors."""
+    head = ("threshold", "sex", "false adult, two years below", "false minor", "undetermined", "(a)", "(b)")
+    rows = [
+        (
+            f"{row['age_years']:g}",
+            row["sex"],
+            *(_said(row[kind]) for kind in ("false_adult", "false_minor")),
+            _said(row["undetermined"]),
+            *(_said(row["best_undetermined"].get(letter)) for letter in ("a", "b")),
+        )
+        for row in numbers["thresholds"]
+    ]
+    return _table(head, rows)
+
+
+def _said(rate: Numbers | None) -> str:
+    """Write a rate with its Wilson interval."""
+    if rate is None or not rate["subjects"]:
+        return ""
+    return f"{rate['share']:.2%} ({rate['errors']}/{rate['subjects']}; to {rate['high']:.2%})"
+
+
+def _drawing_part(numbers: Numbers) -> str:
+    """Write how well the plates are drawn."""
+    rows = [(name.replace("_", " "), f"{value:.4g}") for name, value in numbers["drawing"].items()]
+    return _table(("measure", "value"), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""The bundle that ships, end to end from seeds: networks, then everything that is fitted and counted after them.
+
+The networks and the regions of all cohorts lie in the work folder (``kneeage.learn.virtual_bundle``); what follows them
+takes minutes and is done anew every time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Sex
+from kneeage.core.manifest import BundleManifest, Calibration, ThresholdPolicy
+from kneeage.core.result import PlateReport
+from kneeage.decide.prior import training_prior
+from kneeage.decide.question import DEFAULT_THRESHOLDS_YEARS
+from kneeage.infer.engine import Network
+from kneeage.infer.growth_limits import fit_growth_limits
+from kneeage.infer.novelty import fit_novelty
+from kneeage.infer.quality import ImageQuality, fit_quality_limits
+from kneeage.io.bundle import DATASHEET_FILE, write_bundle
+from kneeage.learn.calibrate import fit_temperature, fit_thickness, true_places
+from kneeage.learn.judge import Judged, Told, graded, judge, load_networks
+from kneeage.learn.virtual_bundle import VirtualBundleSettings, train_virtual_networks, virtual_manifest
+from kneeage.learn.virtual_regions import Facts, read_facts
+from kneeage.phantom.cohort.presets import PRESETS
+from kneeage.study.ceiling_policy import ceiling_policies
+from kneeage.study.conformal import fit_conformal
+from kneeage.study.held_out import held_out_numbers
+from kneeage.study.model_card import datasheet, model_card
+from kneeage.study.predicted import Predicted, predicted
+from kneeage.study.references import Graded, fit_references
+from kneeage.study.tuning import count_errors, tune_policy
+
+# Cohorts of uniform ages whose plates were drawn by a segmenter that never saw them.
+_UNIFORM = ("training", "validation", "calibration")
+# Of the simulated subjects that the best readers' rule is tuned and counted on.
+_READER_SEEDS = (31_000_001, 31_000_002)
+_BLIND = Told(sex=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """A work folder's cohorts, read by its networks.
+
+    Args:
+        work: The work folder.
+        networks: Its age networks.
+    """
+
+    work: Path
+    networks: Sequence[Network]
+
+    def judged(self, cohort: str, manifest: BundleManifest, told: Told | None = None) -> Judged:
+        """Let the networks judge a cohort."""
+        note = f"reading ages: {cohort}"
+        return judge(self.work / cohort, self.networks, manifest, told or Told(), note)
+
+    def predictions(self, cohort: str, manifest: BundleManifest) -> list[Predicted]:
+        """Give what is said of a cohort's subjects, with their sex and without."""
+        both = []
+        for told in (Told(), _BLIND):
+            found = self.judged(cohort, manifest, told)
+            both += predicted(found.log_likelihoods, found.ages_years, found.sexes, manifest, sex_given=told.sex)
+        return both
+
+    @cached_property
+    def uniform_facts(self) -> list[Facts]:
+        """Facts of the subjects of uniform ages whose plates were seen."""
+        everyone = [known for cohort in _UNIFORM for known in read_facts(self.work / cohort)]
+        return [known for known in everyone if known["slices"]]
+
+
+def make_virtual_bundle(folder: Path, work: Path, settings: VirtualBundleSettings | None = None) -> BundleManifest:
+    """Make the bundle from seeds.
+
+    Args:
+        folder: Folder of the bundle; one that lies there is replaced.
+        work: Folder of what is made on the way; a broken-off run goes on from it.
+        settings: How large everything is; that of the shipped bundle when None.
+
+    Returns:
+        The manifest of the bundle that was written.
+
+    Raises:
+        UsageError: The work folder holds runs with other settings.
+        InputRefusedError: The segmenter found no plates in a cohort.
+        OutputError: A folder cannot be written.
+    """
+    settings = settings or VirtualBundleSettings()
+    files = train_virtual_networks(work, settings)
+    manifest = virtual_manifest(work, settings)
+    material = Material(work, load_networks(work, manifest, settings.workers))
+    manifest = fitted(material, manifest, settings)
+    numbers = held_out_numbers(manifest, material.judged("test", manifest), read_facts(work / "test"))
+    manifest = manifest.model_copy(update={"held_out": numbers})
+    write_bundle(folder, manifest, files | {DATASHEET_FILE: datasheet(manifest).encode()}, model_card(manifest))
+    return manifest
+
+
+def fitted(material: Material, manifest: BundleManifest, settings: VirtualBundleSettings) -> BundleManifest:
+    """Fit all that is fitted after the networks.
+
+    Args:
+        material: Cohorts and networks.
+        manifest: Of a bundle of which nothing is fitted yet.
+        settings: How large everything is.
+    """
+    manifest = _with(manifest, calibration=fit_sharpness(material, manifest))
+    calibration_subjects = material.predictions("calibration", manifest)
+    source = "a fresh virtual cohort of uniform ages"
+    conformal = fit_conformal(calibration_subjects, manifest, source=source)
+    manifest = _with(manifest, calibration=manifest.calibration.model_copy(update={"conformal": conformal}))
+    manifest = _with(manifest, policy=_policy(material, manifest, settings))
+    return _with(manifest, **_limits(material, manifest))
+
+
+def fit_sharpness(material: Material, manifest: BundleManifest) -> Calibration:
+    """Fit temperature and thickness on the calibration cohort."""
+    found = material.judged("calibration", manifest)
+    log_posteriors = found.log_likelihoods + np.log(training_prior(manifest).masses)
+    log_posteriors -= np.logaddexp.reduce(log_posteriors, axis=1, keepdims=True)
+    return Calibration(
+        temperature=fit_temperature(log_posteriors, true_places(found.ages_years, manifest.age_edges_years)),
+        subjects=len(found.facts),
+        thickness=fit_thickness(read_facts(material.work / "calibration")),
+    )
+
+
+def _policy(material: Material, manifest: BundleManifest, settings: VirtualBundleSettings) -> ThresholdPolicy:
+    """Tune the threshold rule, and count its errors and those of the best readers on other subjects."""
+    thresholds, edges = DEFAULT_THRESHOLDS_YEARS, manifest.age_edges_years
+    policy = tune_policy(material.predictions("tuning", manifest), thresholds)
+    subjects = len(settings.people()["tuning"])
+    readers = ceiling_policies(PRESETS["forensic"], edges, thresholds, subjects=subjects, seeds=_READER_SEEDS)
+    fresh = [*material.predictions("counting", manifest), *material.predictions("test", manifest)]
+    return count_errors(policy, fresh, readers)
+
+
+def _limits(material: Material, manifest: BundleManifest) -> dict[str, object]:
+    """Fit what serving compares a subject with: references, growth, novelty, quality."""
+    facts = material.uniform_facts
+    knees = [graded(known, manifest.calibration) for known in facts]
+    training, held_out = material.judged("training", manifest), material.judged("validation", manifest)
+    others = material.judged("calibration", manifest).features
+    found: dict[str, object] = {
+        "references": fit_references(
+            [_graded(known, knee) for known, knee in zip(facts, knees, strict=True)],
+            system="dedouit",
+            population="virtual knees",
+            ages_years=manifest.age_range_years,
+        ),
+        "growth_limits": fit_growth_limits([(knee[DISTAL_FEMUR.name], knee[PROXIMAL_TIBIA.name]) for knee in knees]),
+        "quality_limits": fit_quality_limits([ImageQuality(**known["quality"]) for known in facts]),
+    }
+    if training.features is not None and held_out.features is not None and others is not None:
+        found["novelty"] = fit_novelty(training.features, np.concatenate([held_out.features, others]))
+    return found
+
+
+def _graded(known: Facts, knee: dict[str, PlateReport]) -> Graded:
+    """Name the finding of a reference subject."""
+    femur, tibia = (knee[site.name].stages.dedouit for site in (DISTAL_FEMUR, PROXIMAL_TIBIA))
+    return Graded(known["chronological_age_years"], Sex(known["sex"]), str(femur), str(tibia))
+
+
+def _with(manifest: BundleManifest, **changes: object) -> BundleManifest:
+    """Give a manifest with changes."""
+    return manifest.model_copy(update=changes)

@@ -1,0 +1,133 @@
+"""The making of a virtual bundle and its measurement, in miniature, on cohorts that nobody paints."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import forensic
+from kneeage.core.errors import InputRefusedError
+from kneeage.core.manifest import BundleManifest
+from kneeage.io.bundle import DATASHEET_FILE, SHIPPED_BUNDLE, load_bundle
+from kneeage.learn import virtual_bundle as networks
+from kneeage.learn.settings import AgeModelSettings, FitSettings, SegmenterSettings
+from kneeage.learn.virtual_bundle import VirtualBundleSettings, proved_seeds, split_sha256
+from kneeage.learn.virtual_regions import make_regions
+from kneeage.study.virtual_bundle import make_virtual_bundle
+from tests.learn.pretended import pretend_regions
+
+QUICK = FitSettings(batch_size=2, max_steps=2, steps_per_epoch=2, progress_bar=False, precision="32-true")
+FACTS = ("height", "weight", "sequence", "plates")
+WINDOWS = ((16.0, 18.0), (18.0, 20.0))
+TINY = VirtualBundleSettings(
+    pool_subjects=2,
+    pool_validation_subjects=1,
+    training_subjects=4,
+    validation_subjects=2,
+    calibration_subjects=4,
+    tuning_per_group=1,
+    counting_per_group=1,
+    test_subjects=2,
+    segmenter=SegmenterSettings(fit=QUICK, widths=(4, 4, 8, 8, 8, 8), size=128, validation_slices=2),
+    age_model=AgeModelSettings(fit=QUICK, width=0.125, slices_per_subject=2, facts=FACTS, head="hidden"),
+    ensemble=2,
+    workers=1,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nobody_is_painted() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (networks, forensic):
+            patch.setattr(module, "make_regions", pretend_regions)
+            patch.setattr(module, "WINDOWS_YEARS", WINDOWS)
+        yield
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A work folder in which the segmenter is there already."""
+    folder = tmp_path_factory.mktemp("work")
+    shutil.copy(SHIPPED_BUNDLE / "segmenter.onnx", folder / "segmenter.onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(work: Path) -> BundleManifest:
+    """The bundle ``work / "bundle"``."""
+    return make_virtual_bundle(work / "bundle", work, TINY)
+
+
+def test_a_bundle_says_all_that_was_fitted(made: BundleManifest, work: Path) -> None:
+    bundle = load_bundle(work / "bundle")
+    assert bundle.manifest == made
+    assert made.is_virtual
+    assert made.age.files == ["age_1.onnx", "age_2.onnx"]
+    assert made.age.fact_names[:3] == ["sex", "height_cm", "height_known"]
+    assert made.held_out["subjects"] == 2
+    assert made.held_out["dice_distal_femur_bone"] == 0.9
+    assert {rule.age_years for rule in made.policy.rules} == {12, 14, 16, 18}
+    assert all(rule.at_least_probability is None for rule in made.policy.rules)
+    assert None not in (made.references, made.novelty, made.quality_limits, made.field_of_view_mm)
+    assert made.growth_limits
+
+
+def test_card_and_datasheet_are_filled_in(made: BundleManifest, work: Path) -> None:
+    card = (work / "bundle" / "MODEL_CARD.md").read_text()
+    assert "| interval 95 coverage |" in card
+    assert "An ensemble of 2 age models" in card
+    assert "height (may be missing)" in card
+    sheet = load_bundle(work / "bundle").files()[DATASHEET_FILE].decode()
+    for text in (card, sheet):
+        assert "{" not in text
+        assert made.training_split_sha256 in text
+
+
+def test_training_subjects_are_proved(made: BundleManifest, work: Path) -> None:
+    seeds = {
+        json.loads(path.read_text())["seed"]
+        for cohort in ("training", "validation")
+        for path in (work / cohort / "facts").iterdir()
+    }
+    assert proved_seeds(made) == seeds
+
+
+def test_it_goes_on_where_it_stopped(made: BundleManifest, work: Path, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in work.rglob("*.onnx")}
+    assert make_virtual_bundle(tmp_path / "again", work, TINY) == made
+    assert {path: path.stat().st_mtime_ns for path in work.rglob("*.onnx")} == before
+
+
+@pytest.mark.usefixtures("made")
+def test_fresh_subjects_are_measured_against_the_best_readers(work: Path, tmp_path: Path) -> None:
+    bundle, sizes = load_bundle(work / "bundle"), forensic.Sizes(seed=3, subjects=6, per_group=1, segmented=2)
+    forensic.make_cohorts(tmp_path, bundle, sizes, workers=1)
+    numbers = forensic.measure(forensic.Measured(bundle, tmp_path), sizes)
+    assert numbers["drawing"]["subjects"] == 2
+    assert {row["group"] for row in numbers["age"]} >= {"A, all", "B, all"}
+    assert len(numbers["thresholds"]) == 4 * 4
+    assert numbers["calibration_at_18"]["subjects"] == 6
+    page = forensic.page(json.loads(json.dumps(numbers)))
+    assert "| 18 | both |" in page
+
+
+def test_the_split_does_not_depend_on_order() -> None:
+    assert split_sha256([3, 1, 2]) == split_sha256([1, 2, 3])
+    assert split_sha256([1, 2]) != split_sha256([1, 2, 3])
+
+
+@pytest.mark.slow
+def test_the_segmenter_is_trained_on_painted_pools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An untrained network finds no plate, so the making ends before the age model, with a clear word."""
+    monkeypatch.setattr(networks, "WINDOWS_YEARS", WINDOWS[:1])
+    monkeypatch.setattr(networks, "make_regions", make_regions)
+    nothing = replace(TINY, training_subjects=1, validation_subjects=1, calibration_subjects=1, test_subjects=1)
+    with pytest.raises(InputRefusedError, match=r"no \.npz file of regions"):
+        make_virtual_bundle(tmp_path / "bundle", tmp_path / "work", nothing)
+    assert (tmp_path / "work" / "segmenter.onnx").stat().st_size > 1000
+    assert not (tmp_path / "bundle").exists()
