@@ -10,6 +10,7 @@ import pytest
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import BundleError, GeometryError, OutputError
 from kneeage.core.result import Outcome
+from kneeage.report.dicom import extra
 from tests.cli.conftest import Pipeline, Run
 
 
@@ -54,7 +55,28 @@ def test_options_reach_the_pipeline(run: Run, stand_in: Pipeline, tmp_path: Path
         "legal_basis": "§",
         "claimed_age_years": 15.0,
         "lang": "zh",
+        "dicom": None,
     }
+
+
+@pytest.mark.parametrize(("option", "how"), [("--dicom", "binary"), ("--dicom-labelmap", "labelmap")])
+def test_dicom_objects_are_written_when_asked_for(
+    run: Run, stand_in: Pipeline, tmp_path: Path, option: str, how: str
+) -> None:
+    pytest.importorskip("highdicom")
+    done = run("estimate", "knee", "-o", tmp_path / "out", option)
+    assert stand_in.asked["dicom"] == how
+    assert str(tmp_path / "out" / "dicom") in done.stderr.replace("\n", "")
+
+
+def test_dicom_objects_without_their_extra_are_refused_before_any_work(
+    run: Run, stand_in: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extra, "find_spec", lambda _name: None)
+    done = run("estimate", "knee", "-o", tmp_path / "out", "--dicom")
+    assert done.exit_code == 2
+    assert "pip install 'kneeage[dicom]'" in done.stderr
+    assert not stand_in.asked
 
 
 def test_an_abstention_writes_its_folder_and_ends_with_4(run: Run, stand_in: Pipeline, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_the_minimum_age_is_said_to_be_missing(estimated: Result) -> None:
 
 
 def test_the_minimum_age_comes_with_its_definition(changed: Callable[..., Result]) -> None:
-    minimum = MinimumAge(value=15.57, definition="youngest of the stage", n=120, quantile=0.01)
+    minimum = MinimumAge(value_years=15.57, definition="youngest of the stage", n=120, quantile=0.01)
     row = sections.age_rows(changed(minimum_age_years=minimum), EN)[-1]
     assert row.value == "15.5 years"
     assert row.note == "youngest of the stage; 120 reference subjects, quantile 0.01"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kneeage.core.result import Interval, Outcome, Result, ThresholdDecision
+from kneeage.core.result import Interval, MinimumAge, Outcome, Result, SummaryQuantity, ThresholdDecision
 from kneeage.report.summary import outward, reason_lines, summary, virtual_sentences
 from kneeage.report.words import words
 
@@ -38,6 +38,28 @@ def test_only_the_strongest_decisions_are_said(changed: Callable[..., Result]) -
 def test_an_open_interval_has_no_upper_end(changed: Callable[..., Result]) -> None:
     result = changed(interval_years=[Interval(level=0.95, low=17.25, high=None, method="m")])
     assert "17.2 years or more, open upwards" in summary(result, EN)
+
+
+def test_a_conformal_interval_is_not_called_a_probability(changed: Callable[..., Result]) -> None:
+    conformal = Interval(level=0.95, low=13.92, high=19.31, method="conformal, fitted on 300 subjects")
+    said = summary(changed(interval_years=[conformal], thresholds=[], bundle=None), EN)
+    assert said == ("Most probable age 16.5 years; 13.9 to 19.4 years holds the age of 95 % of subjects like this one.")
+
+
+def test_the_summary_names_the_quantity_that_it_gives(changed: Callable[..., Result]) -> None:
+    minimum = MinimumAge(value_years=16.18, definition="d", n=240)
+    closed = {
+        "interval_years": [Interval(level=0.95, low=17.25, high=None, method="m")],
+        "minimum_age_years": minimum,
+        "thresholds": [],
+        "bundle": None,
+    }
+    said = {kind: summary(changed(**closed, summary_quantity=kind), EN) for kind in SummaryQuantity}
+    assert said[SummaryQuantity.MINIMUM_AGE].startswith("Minimum age 16.1 years: the youngest of 240 reference")
+    assert said[SummaryQuantity.INTERVAL_LOWER_END].startswith("Lower end of the 95 % interval 17.2 years;")
+    assert said[SummaryQuantity.MOST_PROBABLE_AGE].startswith("Most probable age 16.5 years;")
+    without = changed(**{**closed, "minimum_age_years": None}, summary_quantity=SummaryQuantity.MINIMUM_AGE)
+    assert summary(without, EN).startswith("Most probable age")
 
 
 def test_an_estimate_without_interval_is_said(changed: Callable[..., Result]) -> None:

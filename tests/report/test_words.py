@@ -10,14 +10,20 @@ from string import Formatter
 import pytest
 
 from kneeage import pipeline
+from kneeage.core.anatomy import Sex
 from kneeage.core.errors import UsageError
-from kneeage.core.manifest import ThresholdPolicy
-from kneeage.decide import interval, policy, statement
+from kneeage.core.manifest import ConformalGroup, References
+from kneeage.decide import conformal, interval, minimum_age, policy, statement
+from kneeage.decide.policy import Limits
 from kneeage.report.words import LANGUAGES, words
 
 TABLE = json.loads(files("kneeage.report").joinpath("words.json").read_text(encoding="utf-8"))
 SOURCES = [*files("kneeage.report").iterdir(), *files("kneeage.report").joinpath("templates").iterdir()]
 CODE = "\n".join(source.read_text(encoding="utf-8") for source in SOURCES if source.name.endswith((".py", ".j2")))
+
+GROUP = ConformalGroup(sexes=[Sex.MALE], open_upwards=False, low_years=8, high_years=26, scores=[0.5])
+GROUPS = [{"open_upwards": o, "merged": m} for o in (True, False) for m in (True, False)]
+REFERENCES = References(system="dedouit", population="virtual", low_years=8, high_years=26, rows=[])
 
 
 def placeholders(text: str) -> set[str]:
@@ -113,12 +119,26 @@ def test_a_sentence_of_another_room_is_translated_with_its_parts() -> None:
         statement.LAST_BIN_WARNING,
         statement.FIRST_BIN_WARNING,
         policy.VIRTUAL_REASON,
-        *(policy._by_probability(p, ThresholdPolicy(calibrated=c))[1] for p in (0.0, 0.5, 1.0) for c in (True, False)),
+        *(policy._by_probability(p, Limits(0.99, 0.01, c))[1] for p in (0.0, 0.5, 1.0) for c in (True, False)),
+        policy._by_probability(0.5, Limits(None, 0.01, calibrated=True))[1],
+        *(policy.NO_RULE_REASON.format(sex=sex) for sex in ("not given", "female")),
+        conformal.UNCALIBRATED_WARNING,
+        conformal.MERGED_WARNING,
+        *(conformal._method(GROUP.model_copy(update=changes), virtual=v) for changes in GROUPS for v in (True, False)),
+        minimum_age.MISSING_WARNING,
+        statement.WINDOWS_WARNING.format(windows="14-18:18-22"),
         *(interval._method(subjects, virtual=virtual) for subjects in (0, 200) for virtual in (True, False)),
     ],
 )
 def test_what_other_rooms_say_is_known_in_chinese(sentence: str) -> None:
     assert not re.search(r"[a-z]{3}", words("zh").phrase(sentence))
+
+
+@pytest.mark.parametrize("sex", [*Sex, None])
+@pytest.mark.parametrize("at_edge", [True, False])
+def test_whom_a_minimum_age_comes_from_is_known_in_chinese(sex: Sex | None, at_edge: bool) -> None:
+    sentence = minimum_age._definition(REFERENCES, sex, ("IV", "V"), at_edge=at_edge)
+    assert not re.search(r"[a-z]{3}", words("zh").phrase(sentence).replace("Dedouit", ""))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -28,35 +28,80 @@ def estimate(
     output: ReportFolder,
     series: Series = None,
     sex: Annotated[Sex | None, typer.Option(help="Sex of the subject; never read from a header.")] = None,
+    height_cm: Annotated[float | None, typer.Option(metavar="N", help="Height of the subject.")] = None,
+    weight_kg: Annotated[float | None, typer.Option(metavar="N", help="Weight of the subject.")] = None,
     question: Annotated[str | None, typer.Option(metavar="TEXT", help="Question, for the report.")] = None,
     legal_basis: Annotated[str | None, typer.Option(metavar="TEXT", help="Its legal basis, for the report.")] = None,
     claimed_age: Annotated[
         float | None, typer.Option(metavar="YEARS", help="Age that the subject claims, for the report; never used.")
     ] = None,
     thresholds: Annotated[str, typer.Option(metavar="YEARS,...", help="Age limits to judge.")] = THRESHOLDS,
+    ratio_ages: Annotated[
+        str | None,
+        typer.Option(metavar="14-18:18-22", help="Windows of age to compare by a likelihood ratio; several by commas."),
+    ] = None,
     prior: Annotated[
         str | None,
         typer.Option(metavar="uniform:8-26|FILE", help="Prior ages: a range, or a CSV file of age_years,weight."),
     ] = None,
     bundle: BundleFolder = None,
     lang: Lang = "en",
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Write DICOM objects for an archive too; needs the extra `dicom`.")
+    ] = False,
+    dicom_labelmap: Annotated[
+        bool, typer.Option("--dicom-labelmap", help="The same, with the segmentation as one label map.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also draw where on the slices the age came from.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Estimate the age and write a draft report."""
     language(lang)
+    objects = dicom_option(dicom=dicom, labelmap=dicom_labelmap)
     asked: QuestionOptions = {
         "sex": sex,
+        "height_cm": height_cm,
+        "weight_kg": weight_kg,
         "thresholds": numbers(thresholds),
+        "ratio_ages": ratio_ages,
         "prior": prior,
         "question": question,
         "legal_basis": legal_basis,
         "claimed_age_years": claimed_age,
     }
-    result = _examine(path, output, series=series, bundle=bundle, lang=lang, asked=asked, as_json=as_json)
+    result = _examine(
+        path,
+        output,
+        series=series,
+        bundle=bundle,
+        lang=lang,
+        dicom=objects,
+        explain=explain,
+        asked=asked,
+        as_json=as_json,
+    )
     if as_json:
         give(result.model_dump_json(indent=2))
     tell_result(result, output)
+    if objects is not None:
+        tell(f"DICOM objects: {output / 'dicom'}")
     leave(result)
+
+
+def dicom_option(*, dicom: bool, labelmap: bool) -> Literal["binary", "labelmap"] | None:
+    """Say how to write DICOM objects, if at all.
+
+    Raises:
+        UsageError: The extra for them is not installed.
+    """
+    if not (dicom or labelmap):
+        return None
+    from kneeage.report.dicom.extra import require_library
+
+    require_library()
+    return "labelmap" if labelmap else "binary"
 
 
 def tell_result(result: Result, folder: Path) -> None:
@@ -91,6 +136,8 @@ def _examine(
     series: str | None,
     bundle: Path | None,
     lang: str,
+    dicom: Literal["binary", "labelmap"] | None,
+    explain: bool,
     asked: QuestionOptions,
     as_json: bool,
 ) -> Result:
@@ -103,8 +150,8 @@ def _examine(
     require_free(output)
     try:
         with working("Estimating"):
-            examination = examine(path, series=series, bundle=bundle, **asked)
-            write_documents(examination, output, lang)
+            examination = examine(path, series=series, bundle=bundle, explain=explain, **asked)
+            write_documents(examination, output, lang, dicom)
     except InputRefusedError as error:
         if as_json:
             give(refused(error, Question(**asked)).model_dump_json(indent=2))

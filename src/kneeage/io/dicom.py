@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from typing import BinaryIO
 
 from pydicom import Dataset, dcmread
@@ -58,6 +59,7 @@ _KEYWORDS = (
     "EffectiveEchoTime",
     "FlipAngle",
     "FrameLaterality",
+    "FrameOfReferenceUID",
     "ImageLaterality",
     "ImageOrientationPatient",
     "ImagePositionPatient",
@@ -112,12 +114,30 @@ def read_instance(item: SourceItem) -> Instance | None:
     with item.open() as handle, quietly():
         if not _looks_like_dicom(handle):
             return None
-        dataset = _read_header(handle, item)
+        dataset = _read_header(handle, item, _KEYWORDS)
         if not _holds_an_image(dataset, item):
             return None
         if _transfer_syntax(dataset) != DeflatedExplicitVRLittleEndian and handle.read(2) not in _PIXEL_GROUPS:
             raise UndecodableError(f"{item.file_name!r} has no pixel data: it is cut short; send the file again")
         return _instance(dataset, item)
+
+
+def read_header(item: SourceItem, keywords: Sequence[str]) -> Dataset:
+    """Read named attributes of a DICOM file, up to the pixels.
+
+    Args:
+        item: The file.
+        keywords: Attributes to read; those that are absent stay absent.
+
+    Returns:
+        The attributes, undecoded until they are looked at.
+
+    Raises:
+        UndecodableError: The header is damaged.
+        OSError: The file cannot be opened.
+    """
+    with item.open() as handle, quietly():
+        return _read_header(handle, item, keywords)
 
 
 def require_transfer_syntax(dataset: Dataset) -> UID:
@@ -134,11 +154,11 @@ def _looks_like_dicom(handle: BinaryIO) -> bool:
     return head[_PREAMBLE_BYTES:] == _PREFIX or head.startswith(_BARE_STARTS)
 
 
-def _read_header(handle: BinaryIO, item: SourceItem) -> Dataset:
-    """Read the attributes that we use, up to the pixels."""
+def _read_header(handle: BinaryIO, item: SourceItem, keywords: Sequence[str]) -> Dataset:
+    """Read named attributes, up to the pixels."""
     require_small_when_inflated(handle, item.file_name)
     try:
-        return dcmread(handle, stop_before_pixels=True, force=True, specific_tags=list(_KEYWORDS))
+        return dcmread(handle, stop_before_pixels=True, force=True, specific_tags=list(keywords))
     except READ_ERRORS as error:
         raise UndecodableError(f"{item.file_name!r} has a damaged DICOM header; send the file again") from error
 
@@ -176,6 +196,9 @@ def _instance(dataset: Dataset, item: SourceItem) -> Instance:
         manufacturer=facts.text("Manufacturer"),
         field_strength_tesla=facts.number("MagneticFieldStrength"),
         problem=problem,
+        sop_class_uid=facts.text("SOPClassUID"),
+        sop_instance_uid=facts.text("SOPInstanceUID"),
+        frame_of_reference_uid=facts.text("FrameOfReferenceUID"),
     )
 
 

@@ -87,6 +87,9 @@ class Instance:
         manufacturer: Maker of the equipment.
         field_strength_tesla: Field strength in tesla.
         problem: Why its pixels cannot be used, None when they can.
+        sop_class_uid: SOP Class UID, None where absent.
+        sop_instance_uid: SOP Instance UID, None where absent.
+        frame_of_reference_uid: Frame of Reference UID, None where absent.
     """
 
     item: SourceItem
@@ -104,3 +107,6 @@ class Instance:
     manufacturer: str | None
     field_strength_tesla: float | None
     problem: InputRefusedError | None = None
+    sop_class_uid: str | None = None
+    sop_instance_uid: str | None = None
+    frame_of_reference_uid: str | None = None

@@ -17,6 +17,7 @@ from kneeage.io.geometry import Stack
 from kneeage.io.instance import Instance
 from kneeage.io.item import SourceItem
 from kneeage.io.nifti import UNKNOWN_NIFTI, describe_nifti, is_nifti_head, is_nifti_name, load_nifti, read_nifti_head
+from kneeage.io.origin import read_origin
 from kneeage.io.pixels import decode_frames
 from kneeage.io.ranking import is_tie, judge, rank
 from kneeage.io.series import Candidate, LoadedSeries, SeriesGroup, SeriesHeader, Slice, describe, group_series
@@ -315,7 +316,8 @@ def _load_group(group: SeriesGroup, header: SeriesHeader, stack: Stack, reasons:
     volume = Volume(np.transpose(pixels, (2, 1, 0))[None], stack.affine)
     blank = [slices[n].label for n in range(count) if pixels[n].min() == pixels[n].max()]
     notes = (*stack.notes, *(f"{label} is blank" for label in blank))
-    return finished(volume, header, reasons, notes)
+    origin = read_origin([(one.instance, one.frame) for one in slices])
+    return replace(finished(volume, header, reasons, notes), origin=origin)
 
 
 def _by_instance(slices: Sequence[Slice]) -> dict[Instance, list[int]]:

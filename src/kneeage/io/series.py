@@ -14,6 +14,7 @@ from kneeage.core.manifest import VIRTUAL_IMAGE_MARK
 from kneeage.core.volume import Volume
 from kneeage.io.geometry import Stack, plane_of_orientation, prove_stack
 from kneeage.io.instance import Acquisition, Frame, Instance
+from kneeage.io.origin import DicomOrigin
 from kneeage.io.side import judge_side
 from kneeage.io.weighting import judge_fat_suppression, judge_weighting
 
@@ -111,6 +112,8 @@ class LoadedSeries:
         pixel_sha256: SHA-256 of values and affine, in hexadecimal.
         reasons: Why it was chosen.
         notes: What was repaired or tolerated.
+        origin: What objects derived from the series repeat and refer to; None for NIfTI. It holds the subject's
+            identity, so it is never printed.
     """
 
     volume: Volume
@@ -118,6 +121,7 @@ class LoadedSeries:
     pixel_sha256: str
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+    origin: DicomOrigin | None = field(default=None, repr=False)
 
     @property
     def plane(self) -> Plane:

@@ -176,7 +176,7 @@ def _minimum_row(minimum: MinimumAge | None, say: Words) -> Row:
     note = say(
         "age.minimum_note", definition=say.phrase(minimum.definition), n=minimum.n, quantile=f"{minimum.quantile:g}"
     )
-    return Row(say("age.minimum"), say.years(outward(minimum.value, -1)), note)
+    return Row(say("age.minimum"), say.years(outward(minimum.value_years, -1)), note)
 
 
 def _threshold_row(threshold: ThresholdReport, prior: PriorReport | None, say: Words) -> ThresholdRow:

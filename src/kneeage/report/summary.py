@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from kneeage.core.manifest import VIRTUAL_POPULATION
-from kneeage.core.result import Interval, Outcome, Reason, Result, ThresholdDecision
+from kneeage.core.result import Interval, Outcome, Reason, Result, SummaryQuantity, ThresholdDecision
 from kneeage.report.ageplot import shown_interval
 from kneeage.report.words import Words
 
@@ -57,11 +57,17 @@ def _is_beside_the_person(result: Result) -> bool:
 
 
 def _age_sentence(result: Result, age_years: float, say: Words) -> str:
-    """Say the most probable age and its interval."""
-    interval, age = shown_interval(result), say.years(age_years)
+    """Name the age that the summary gives: the most probable one, the minimum age, or the interval's lower end."""
+    interval, minimum = shown_interval(result), result.minimum_age_years
     if interval is None:
-        return say("summary.estimated_bare", age=age)
-    return say("summary.estimated", age=age, level=say.level(interval.level), range=age_range(interval, say))
+        return say("summary.estimated_bare", age=say.years(age_years))
+    if result.summary_quantity is SummaryQuantity.MINIMUM_AGE and minimum is not None:
+        return say("summary.minimum_age", age=say.years(outward(minimum.value_years, -1)), n=minimum.n)
+    level = say.level(interval.level)
+    if result.summary_quantity is SummaryQuantity.INTERVAL_LOWER_END:
+        return say("summary.lower_end", age=say.years(outward(interval.low, -1)), level=level)
+    key = "summary.conformal" if interval.method.startswith("conformal") else "summary.estimated"
+    return say(key, age=say.years(age_years), level=level, range=age_range(interval, say))
 
 
 def _threshold_sentences(result: Result, say: Words) -> list[str]:
