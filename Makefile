@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format bench bench-phantom bench-training bench-tight realism schema growth system-packages clean distclean
+.PHONY: help demo bundle test test-slow lint format bench bench-phantom bench-training bench-tight bench-forensic realism refusals schema growth system-packages clean distclean
 
 # Tests and benchmarks may import ONNX Runtime before kneeage, which sets the same.
 export ORT_DISABLE_TELEMETRY := 1
@@ -50,8 +50,20 @@ bench-training: $(DEVELOPMENT) ## measure training throughput against a plain lo
 bench-tight: $(DEVELOPMENT) ## show that virtual images carry the latents; writes benchmarks/results/; a quarter of an hour
 	$(BIN)/python -m benchmarks.tight_world
 
+bundle: $(DEVELOPMENT) ## make the bundle that ships, from seeds; hours; goes on where it stopped; takes CHANGES="key=value ..."
+	$(BIN)/kneeage bundle make -o build/virtual-knee --work work/virtual-bundle $(CHANGES)
+
+bench-forensic: $(DEVELOPMENT) ## measure a bundle on fresh virtual subjects; writes benchmarks/results/; takes SIZES
+	$(BIN)/python -m benchmarks.forensic $(SIZES)
+
+bench-decisions: $(DEVELOPMENT) ## what intervals and threshold rules reach in the best hands; writes benchmarks/results/
+	$(BIN)/python -m benchmarks.decisions
+
 realism: $(DEVELOPMENT) ## compare virtual knees with real ones; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.realism
+
+refusals: $(DEVELOPMENT) ## examine 200 inputs that need a refusal and 200 clean ones; writes benchmarks/results/; half an hour
+	$(BIN)/python -m benchmarks.refusals
 
 growth: $(DEVELOPMENT) ## fill in docs/growth.md and draw its picture; takes a few minutes
 	$(BIN)/python -m tools.write_growth
@@ -59,7 +71,8 @@ growth: $(DEVELOPMENT) ## fill in docs/growth.md and draw its picture; takes a f
 schema: $(DEVELOPMENT) ## generate docs/result.schema.json from the code
 	$(BIN)/python tools/write_schema.py
 
-# The only system packages are DICOM tools to compare with; tests that need them are skipped with a reason where absent.
+# The only system packages are DICOM tools and an archive to compare with; tests that need them are skipped with a
+# reason where absent.
 system-packages:
 	@tools/install_system_packages
 
@@ -70,9 +83,9 @@ $(SERVING): pyproject.toml
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml
-	@echo "Installing kneeage with its training, cohort, cluster and development extras into $(VENV) (only the first time)"
+	@echo "Installing kneeage with its training, cohort, DICOM, cluster and development extras into $(VENV) (only the first time)"
 	@[[ -x $(BIN)/python ]] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --editable '.[train,cohort,tensorboard,cluster,dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[train,cohort,tensorboard,cluster,dicom,pacs,dev]'
 	@touch $(SERVING) $@
 
 clean: ## remove what was built; the virtual environment stays

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import kneeage
-from kneeage.cli import bundle, cohort, demo, doctor, estimate, inspect, labels, phantom, segment, study, train
+from kneeage.cli import bundle, cohort, demo, doctor, estimate, inspect, labels, pacs, phantom, segment, study, train
 from kneeage.cli.speak import give, set_loudness
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 input refused, 4 abstained (no age given)."
@@ -55,6 +55,7 @@ for command in (demo, inspect, estimate, segment, doctor):
 app.add_typer(bundle.app)
 app.add_typer(cohort.app)
 app.add_typer(labels.app)
+app.add_typer(pacs.app)
 app.add_typer(phantom.app)
 app.add_typer(study.app)
 app.add_typer(train.app)

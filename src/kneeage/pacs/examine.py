@@ -1,0 +1,93 @@
+"""What the node does with a study: the pipeline's estimate and its documents, with what the node was told to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from kneeage.core.anatomy import Sex
+from kneeage.core.errors import UsageError
+from kneeage.decide.question import DEFAULT_THRESHOLDS_YEARS, Question
+from kneeage.io.bundle import load_bundle
+from kneeage.io.facts import Facts
+from kneeage.io.read import load
+from kneeage.io.series import LoadedSeries
+from kneeage.pipeline import Examiner, write_documents
+
+# Source: DICOM PS3.3 section C.7.1.1 (Patient's Sex; O, other, is not known to a bundle).
+_SEXES = {"M": Sex.MALE, "F": Sex.FEMALE}
+
+
+@dataclass(frozen=True)
+class StudyExaminer:
+    """Examines studies, each alone; it can be pickled as long as it has examined none.
+
+    Args:
+        bundle: Folder of the model bundle; None: the one that is shipped.
+        sex: Sex of every subject; None: not known.
+        sex_from_header: Take the sex from the header of the images. The operator says so, or it is not done.
+        thresholds: Ages in years to make a statement about.
+        lang: Language of the report.
+        threads: Threads of each network; None: every core.
+
+    Raises:
+        UsageError: The sex is given and to be read.
+    """
+
+    bundle: Path | None = None
+    sex: Sex | None = None
+    sex_from_header: bool = False
+    thresholds: Sequence[float] = DEFAULT_THRESHOLDS_YEARS
+    lang: str = "en"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.sex is not None and self.sex_from_header:
+            raise UsageError("give --sex or --sex-from-header, not both")
+
+    def check(self) -> None:
+        """Check, before any study comes, that the bundle and the libraries are there.
+
+        Raises:
+            UsageError: A library is missing, or a threshold is no age.
+            BundleError: The bundle cannot be used.
+        """
+        from kneeage.report.dicom.extra import require_library
+
+        require_library()
+        self._question(None)
+        load_bundle(self.bundle)
+
+    def __call__(self, images: Path, documents: Path) -> None:
+        """Examine a study.
+
+        Args:
+            images: Folder of its images.
+            documents: Empty folder for what comes of it.
+
+        Raises:
+            InputRefusedError: The images cannot carry an answer.
+        """
+        series = load(images)
+        sex = header_sex(series) if self.sex_from_header else self.sex
+        examination = self._examiner.examine(series, self._question(sex))
+        write_documents(examination, documents, self.lang, "binary")
+
+    def _question(self, sex: Sex | None) -> Question:
+        """Ask about a subject."""
+        return Question(sex=sex, thresholds=self.thresholds)
+
+    @cached_property
+    def _examiner(self) -> Examiner:
+        """The bundle with its networks, loaded once."""
+        return Examiner(load_bundle(self.bundle), self.threads)
+
+
+def header_sex(series: LoadedSeries) -> Sex | None:
+    """Read the sex that the header states; None where it states none, or another one than male or female."""
+    if series.origin is None:
+        return None
+    stated = Facts(series.origin.header).text("PatientSex") or ""
+    return _SEXES.get(stated.strip().upper())

@@ -1,0 +1,151 @@
+"""``kneeage pacs``: what the commands ask of the node and the queue."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kneeage.core.anatomy import Sex
+from kneeage.pacs import examine, fetch, listen
+from kneeage.pacs.peers import DicomPeer
+from kneeage.service.queue import Queue, study_key
+from kneeage.service.spool import Spool
+from tests.cli.conftest import Run, answer
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the node was started with."""
+    found: dict[str, Any] = {}
+
+    def start(settings: object, examiner: object, destination: object, *_: object) -> None:
+        found.update(settings=settings, examiner=examiner, destination=destination)
+
+    monkeypatch.setattr(listen, "listen", start)
+    monkeypatch.setattr(examine.StudyExaminer, "check", lambda _: None)
+    monkeypatch.setattr("kneeage.cli.pacs.signal.signal", lambda *_: None)
+    monkeypatch.setattr("kneeage.service.logs.write_logs", lambda: None)
+    return found
+
+
+def test_the_node_is_closed_unless_told_otherwise(run: Run, asked: dict[str, Any], tmp_path: Path) -> None:
+    done = run("pacs", "listen", "--spool", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert (asked["settings"].host, asked["destination"], asked["examiner"].sex) == ("127.0.0.1", None, None)
+    assert not asked["examiner"].sex_from_header
+
+
+def test_everything_can_be_set(run: Run, asked: dict[str, Any], tmp_path: Path) -> None:
+    options = "--host 0.0.0.0 --allow A --allow B --allow-address 10.0.0.0/8 --send-to dicom://X@h:104 --sex female"
+    sizes = "--stable-seconds 7 --max-object-mib 3 --keep-hours 2 --metrics 127.0.0.1:9 --workers 2 --ae-title ME"
+    done = run("pacs", "listen", "--spool", tmp_path, *options.split(), *sizes.split())
+    assert done.exit_code == 0, done.output
+    settings = asked["settings"]
+    assert settings.allowed_ae_titles == ("A", "B")
+    assert str(settings.limits.networks[0]) == "10.0.0.0/8"
+    assert (settings.rhythm.quiet, settings.rhythm.keep, settings.limits.instance_bytes) == (7, 7200, 3 * 2**20)
+    assert (settings.metrics, settings.workers, settings.ae_title) == (("127.0.0.1", 9), 2, "ME")
+    assert asked["destination"].peer == DicomPeer("X", "h", 104)
+    assert asked["examiner"].sex is Sex.FEMALE
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--host 0.0.0.0", "name who may call with --allow"),
+        ("--allow-address here", "takes an address or network"),
+        ("--send-to archive", "is no address of an archive"),
+        ("--sex male --sex-from-header", "not both"),
+        ("--metrics 9", "give HOST:PORT"),
+        ("--ae-title SEVENTEENLETTERSX", "an AE title has"),
+    ],
+)
+def test_wrong_usage_is_said_before_the_door_opens(
+    run: Run, asked: dict[str, Any], tmp_path: Path, options: str, words: str
+) -> None:
+    done = run("pacs", "listen", "--spool", tmp_path, *options.split())
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert not asked
+
+
+def test_everyone_may_call_when_it_is_said(run: Run, asked: dict[str, Any], tmp_path: Path) -> None:
+    assert run("pacs", "listen", "--spool", tmp_path, "--host", "0.0.0.0", "--allow", "any").exit_code == 0
+    assert asked["settings"].allowed_ae_titles == ()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    """A spool with a parked study and one that comes in."""
+    spool = Spool(tmp_path / "spool")
+    queue = Queue(spool.database)
+    (tmp_path / "image").write_bytes(b"image")
+    for study in ("1.1", "1.2"):
+        queue.add(study, "1", sha256="a", file=tmp_path / "image")
+        queue.settle(0 if study == "1.1" else 1000)
+    job = queue.claim("w", 60)
+    assert job is not None
+    queue.park(job, "no knee")
+    queue.close()
+    return spool.folder
+
+
+def test_studies_are_listed(run: Run, spool: Path) -> None:
+    done = run("pacs", "list", "--spool", spool, "--json")
+    found = {one["study_uid"]: one for one in json.loads(done.stdout)}
+    assert {uid: one["state"] for uid, one in found.items()} == {"1.1": "parked", "1.2": "received"}
+    assert found["1.1"]["reason"] == "no knee"
+    assert study_key("1.1") in run("pacs", "list", "--spool", spool, "--state", "parked").stdout
+
+
+def test_parked_studies_are_retried(run: Run, spool: Path) -> None:
+    assert "1 study is in the line again" in run("pacs", "retry", "--spool", spool).stderr
+    assert json.loads(run("pacs", "list", "--spool", spool, "--state", "parked", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("list", "--spool", "nowhere"), "holds no queue"),
+        (("list", "--spool", "SPOOL", "--state", "lost"), "--state takes received"),
+        (("retry", "--spool", "SPOOL", "9.9"), "no parked study has that name"),
+    ],
+)
+def test_what_is_not_there_is_said(run: Run, spool: Path, arguments: tuple[str, ...], words: str) -> None:
+    done = run("pacs", *(str(spool) if one == "SPOOL" else one for one in arguments))
+    assert done.exit_code == 2
+    assert words in done.stderr
+
+
+def test_a_study_is_fetched_examined_and_reported(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def fetch_study(peer: object, search: object, folder: Path, **options: object) -> None:
+        asked.update(peer=peer, search=search, images=folder, **options)
+
+    def look(_self: object, images: Path, documents: Path) -> None:
+        assert images == asked["images"]
+        (documents / "result.json").write_text(answer().model_dump_json())
+
+    monkeypatch.setattr(fetch, "fetch", fetch_study)
+    monkeypatch.setattr(examine.StudyExaminer, "__call__", look)
+    monkeypatch.setattr(examine.StudyExaminer, "check", lambda _: None)
+    out = tmp_path / "out"
+    done = run("pacs", "fetch", "dicom://X@h", "--study", "1.2", "--by", "move", "-o", out, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["outcome"] == "estimated"
+    assert (asked["search"].study_uid, asked["retrieval"]) == ("1.2", fetch.Retrieval.MOVE)
+    assert not asked["images"].exists()
+    assert (out / "result.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [("", "say which study"), ("--study 1 --by mail", "--by takes get, move")]
+)
+def test_fetch_says_what_is_wrong(run: Run, tmp_path: Path, options: str, words: str) -> None:
+    done = run("pacs", "fetch", "dicom://X@h", "-o", tmp_path / "out", *options.split())
+    assert done.exit_code == 2
+    assert words in done.stderr

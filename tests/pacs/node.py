@@ -1,0 +1,50 @@
+"""A node in a process of its own, with a stand-in for the estimate; run as ``python -m tests.pacs.node``."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+from kneeage.core.anatomy import Sex
+from kneeage.pacs.examine import StudyExaminer
+from kneeage.pacs.guard import Limits
+from kneeage.pacs.listen import ListenSettings, listen
+from kneeage.pacs.peers import parse_peer
+from kneeage.pacs.send import Caller, Destination
+from kneeage.service.logs import write_logs
+from kneeage.service.worker import Rhythm
+from tests.pacs.fakes import FakeExaminer
+
+QUICK = Rhythm(quiet=1.0, lease=3.0, poll=0.05, first_pause=0.2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("spool", type=Path)
+    parser.add_argument("port", type=int)
+    parser.add_argument("--send-to")
+    parser.add_argument("--quiet", type=float, default=QUICK.quiet)
+    parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--study-seconds", type=float, default=60.0)
+    parser.add_argument("--dies-on", default="")
+    parser.add_argument("--refuses", action="store_true")
+    parser.add_argument("--real", action="store_true")
+    asked = parser.parse_args()
+    fake = FakeExaminer(asked.seconds, asked.refuses, asked.dies_on)
+    settings = ListenSettings(
+        spool=asked.spool,
+        port=asked.port,
+        limits=Limits(handshake_seconds=1.0, idle_seconds=5.0, pdu_seconds=2.0, free_bytes=2**20),
+        rhythm=replace(QUICK, quiet=asked.quiet),
+        study_seconds=asked.study_seconds,
+    )
+    destination = Destination(parse_peer(asked.send_to), Caller()) if asked.send_to else None
+    write_logs()
+    examine = StudyExaminer(sex=Sex.MALE, threads=1) if asked.real else fake
+    listen(settings, examine, destination, threading.Event(), lambda port: print(port, flush=True))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Campaigns: kill -9 at random moments, many associations at once, hostile peers; small here, in full under `slow`."""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from kneeage.service.queue import StudyState
+from tests.pacs.fakes import MODALITIES
+from tests.pacs.support import (
+    HOST,
+    NodeProcess,
+    Orthanc,
+    all_done_uids,
+    association,
+    free_port,
+    make_study,
+    running_node,
+    send,
+    start_node,
+    states,
+    study_uid,
+    wait_for,
+)
+
+RESULTS = sorted(MODALITIES)
+
+
+def make_studies(folder: Path, prefix: str, count: int) -> dict[str, list[Path]]:
+    """Some studies by name."""
+    return {f"{prefix} {n}": make_study(folder / f"{prefix}-{n}", f"{prefix} {n}") for n in range(count)}
+
+
+def send_until_taken(port: int, paths: list[Path]) -> None:
+    """Send a study as an archive does: again, until every image was taken."""
+
+    def is_taken() -> bool:
+        return send(port, paths) == [0] * len(paths)
+
+    wait_for(is_taken, 300)
+
+
+def all_done(spool: Path, names: list[str]) -> bool:
+    return all_done_uids(spool, [study_uid(name) for name in names])
+
+
+def require_one_result_set(orthanc: Orthanc, names: list[str]) -> None:
+    """The archive has every result exactly once: it keeps one object per UID, so another set would show."""
+    assert {name: orthanc.modalities(study_uid(name)) for name in names} == dict.fromkeys(names, RESULTS)
+
+
+def kill_campaign(orthanc: Orthanc, tmp_path: Path, *, studies: int, kills: int, seconds: float) -> None:
+    """Kill a node again and again while studies come in."""
+    made = make_studies(tmp_path, f"kill {kills}", studies)
+    chance = random.Random(kills)
+    options = ("--send-to", orthanc.dicom, "--seconds", str(seconds), "--quiet", "3")
+    node = start_node(tmp_path / "spool", free_port(), *options)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            senders = [pool.submit(send_until_taken, node.port, paths) for paths in made.values()]
+            for number in range(kills):
+                time.sleep(chance.uniform(0.0, 3.0))
+                node.kill(whole_group=number % 2 == 0)
+                node = start_node(node.spool, node.port, *options)
+            for sender in senders:
+                sender.result()
+        wait_for(lambda: all_done(node.spool, list(made)), 300)
+        require_one_result_set(orthanc, list(made))
+    finally:
+        node.stop()
+
+
+def test_killed_again_and_again(orthanc: Orthanc, tmp_path: Path) -> None:
+    kill_campaign(orthanc, tmp_path, studies=4, kills=3, seconds=0.2)
+
+
+@pytest.mark.slow
+def test_killed_20_times_during_20_studies(orthanc: Orthanc, tmp_path: Path) -> None:
+    kill_campaign(orthanc, tmp_path, studies=20, kills=20, seconds=0.5)
+
+
+def parallel_campaign(orthanc: Orthanc, tmp_path: Path, studies: int) -> None:
+    """Several associations at once, each with study after study."""
+    made = make_studies(tmp_path, f"parallel {studies}", studies)
+    with running_node(tmp_path / "spool", "--send-to", orthanc.web) as node, ThreadPoolExecutor(4) as pool:
+        statuses = list(pool.map(lambda paths: send(node.port, paths), made.values()))
+        assert statuses == [[0, 0, 0]] * studies
+        wait_for(lambda: all_done(node.spool, list(made)), 300)
+    require_one_result_set(orthanc, list(made))
+
+
+def test_4_associations_in_parallel(orthanc: Orthanc, tmp_path: Path) -> None:
+    parallel_campaign(orthanc, tmp_path, 6)
+
+
+@pytest.mark.slow
+def test_20_studies_in_4_associations(orthanc: Orthanc, tmp_path: Path) -> None:
+    parallel_campaign(orthanc, tmp_path, 20)
+
+
+def resident_mib(node: NodeProcess) -> float:
+    """Memory of a node."""
+    status = Path(f"/proc/{node.process.pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def hostile_round(port: int) -> None:
+    """One peer of each kind."""
+    silent = socket.create_connection((HOST, port), timeout=5)
+    for data in (
+        b"GET / HTTP/1.1\r\n\r\n" * 100,
+        bytes(random.Random(0).randrange(256) for _ in range(10_000)),
+        struct.pack(">BBL", 1, 0, 2**31) + bytes(2**20),
+        struct.pack(">BBL", 4, 0, 2**31 - 1) + bytes(2**20),
+        struct.pack(">BBL", 1, 0, 300) + bytes(300),
+        struct.pack(">BBL", 7, 0, 4) + bytes(4),
+    ):
+        with socket.create_connection((HOST, port), timeout=5) as peer:
+            try:
+                peer.sendall(data)
+                while peer.recv(4096):
+                    pass
+            except OSError:
+                continue
+    with association(port, called="ELSEWHERE") as link:
+        assert not link.is_established
+    silent.close()
+
+
+def answers(node: NodeProcess) -> bool:
+    """Whether a node answers C-ECHO."""
+    with association(node.port) as link:
+        return bool(link.is_established and link.send_c_echo().Status == 0)
+
+
+def hostile_campaign(node: NodeProcess, rounds: int) -> None:
+    """Memory stays flat, and the node answers at the end."""
+    for _ in range(2):
+        hostile_round(node.port)
+    before = resident_mib(node)
+    for _ in range(rounds):
+        hostile_round(node.port)
+    assert resident_mib(node) - before < 30
+    wait_for(lambda: answers(node))
+
+
+def test_hostile_peers_cost_no_memory(tmp_path: Path) -> None:
+    with running_node(tmp_path / "spool") as node:
+        hostile_campaign(node, 3)
+
+
+@pytest.mark.slow
+def test_hostile_peers_for_long(tmp_path: Path) -> None:
+    with running_node(tmp_path / "spool") as node:
+        threads = [threading.Thread(target=hostile_round, args=(node.port,)) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        hostile_campaign(node, 60)
+
+
+def test_a_study_that_kills_its_worker_does_not_stop_the_others(tmp_path: Path) -> None:
+    made = make_studies(tmp_path, "deadly", 2)
+    deadly, well = (study_uid(name) for name in made)
+    with running_node(tmp_path / "spool", "--dies-on", deadly) as node:
+        assert [send(node.port, paths) for paths in made.values()] == [[0, 0, 0]] * 2
+        wait_for(lambda: states(node.spool).get(well) is StudyState.DONE, 60)
+    assert Counter(states(node.spool).values())[StudyState.DONE] == 1

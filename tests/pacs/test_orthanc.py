@@ -1,0 +1,33 @@
+"""The whole way with a real archive: store, listen, results stored, found by another client."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kneeage.service.queue import StudyState
+from tests.pacs.support import HOST, Orthanc, make_study, running_node, states, study_uid, wait_for
+
+RESULTS = ["DOC", "OT", "SR"]
+
+
+def storescu(port: int, called: str, folder: Path) -> None:
+    """Push a folder with dcmtk."""
+    program = shutil.which("storescu")
+    if program is None:
+        pytest.skip("storescu is not installed (Debian and Ubuntu: apt-get install dcmtk)")
+    command = [program, "-aet", "STORESCU", "-aec", called, HOST, str(port), "+sd", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("way", ["dicom", "web"])
+def test_a_study_that_is_pushed_comes_back_with_its_results(orthanc: Orthanc, tmp_path: Path, way: str) -> None:
+    make_study(tmp_path / "images", way)
+    with running_node(tmp_path / "spool", "--send-to", getattr(orthanc, way)) as node:
+        storescu(node.port, "KNEEAGE", tmp_path / "images")
+        wait_for(lambda: states(node.spool).get(study_uid(way)) is StudyState.DONE)
+    assert orthanc.modalities(study_uid(way)) == RESULTS
