@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format bench bench-phantom bench-training bench-tight realism schema growth system-packages clean distclean
+.PHONY: help demo test test-slow lint format bench bench-phantom bench-training bench-tight ablations realism schema growth system-packages clean distclean
 
 # Tests and benchmarks may import ONNX Runtime before kneeage, which sets the same.
 export ORT_DISABLE_TELEMETRY := 1
@@ -49,6 +49,9 @@ bench-training: $(DEVELOPMENT) ## measure training throughput against a plain lo
 
 bench-tight: $(DEVELOPMENT) ## show that virtual images carry the latents; writes benchmarks/results/; a quarter of an hour
 	$(BIN)/python -m benchmarks.tight_world
+
+ablations: $(DEVELOPMENT) ## train the default age model with one thing changed at a time; over an hour, goes on where it stopped
+	$(BIN)/python -m benchmarks.ablations
 
 realism: $(DEVELOPMENT) ## compare virtual knees with real ones; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.realism

@@ -9,10 +9,10 @@ import hashlib
 import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import lightning
-import monai
 import numpy as np
 import torch
 
@@ -58,17 +58,17 @@ class VirtualBundleSettings:
 
     pool_subjects: int = 420
     pool_validation_subjects: int = 40
-    training_subjects: int = 650
-    validation_subjects: int = 110
-    test_subjects: int = 120
+    training_subjects: int = 400
+    validation_subjects: int = 80
+    test_subjects: int = 100
     segmenter: SegmenterSettings = field(
         default_factory=lambda: SegmenterSettings(
-            fit=FitSettings(batch_size=12, learning_rate=5e-3, max_steps=2629, steps_per_epoch=200, workers=1)
+            fit=FitSettings(batch_size=12, learning_rate=5e-3, max_steps=3705, steps_per_epoch=200, workers=1)
         )
     )
     age_model: AgeModelSettings = field(
         default_factory=lambda: AgeModelSettings(
-            fit=FitSettings(batch_size=16, learning_rate=1e-3, max_steps=2213, steps_per_epoch=100)
+            fit=FitSettings(batch_size=16, learning_rate=1e-3, max_steps=1430, steps_per_epoch=100)
         )
     )
     workers: int = 2
@@ -176,7 +176,7 @@ def _manifest(work: Path, settings: VirtualBundleSettings) -> BundleManifest:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "lightning": lightning.__version__,
-            "monai": monai.__version__,
+            "monai": version("monai"),
         },
     )
 
