@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo bundle test test-slow lint format bench bench-phantom bench-training bench-tight bench-forensic realism refusals schema growth system-packages clean distclean
+.PHONY: help demo bundle test test-slow lint format bench bench-phantom bench-training bench-tight bench-forensic bench-decisions ablations realism refusals schema growth system-packages clean distclean
 
 # Tests and benchmarks may import ONNX Runtime before kneeage, which sets the same.
 export ORT_DISABLE_TELEMETRY := 1
@@ -58,6 +58,9 @@ bench-forensic: $(DEVELOPMENT) ## measure a bundle on fresh virtual subjects; wr
 
 bench-decisions: $(DEVELOPMENT) ## what intervals and threshold rules reach in the best hands; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.decisions
+
+ablations: $(DEVELOPMENT) ## train the default age model with one thing changed at a time; over an hour, goes on where it stopped
+	$(BIN)/python -m benchmarks.ablations
 
 realism: $(DEVELOPMENT) ## compare virtual knees with real ones; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.realism

@@ -26,7 +26,8 @@ import numpy as np
 import torch
 
 import kneeage
-from kneeage.cohort.folder import Cohort, read_cohort, read_labels
+from kneeage.cohort.folder import Cohort, read_cohort
+from kneeage.cohort.label_maps import read_labels
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import Plane, Sex
 from kneeage.core.machine import available_cores

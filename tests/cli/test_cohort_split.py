@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kneeage.cohort.split import read_split
+from kneeage.cohort.split_files import read_split
 from tests.cli.conftest import Run
 from tests.cohort.folders import person, write_table
 

@@ -51,7 +51,7 @@ def test_errors_stop_an_import(run: Run, cohort: Path, tmp_path: Path) -> None:
     done = run("labels", "import", tmp_path / "desk", cohort)
     assert done.exit_code == 3
     assert "error: v1, slice 6: the value 12 is none of the permanent labels" in done.stdout
-    assert "1 errors in the labels: nothing was imported; mend them and import again" in done.stderr
+    assert "1 error in the labels: nothing was imported; mend them and import again" in done.stderr
     assert (cohort / "subjects/v1/labels.nii.gz").read_bytes() == before
     told = json.loads(run("labels", "import", tmp_path / "desk", cohort, "--json").stdout)
     assert (told["imported"], told["empty"]) == (False, ["膝2"])

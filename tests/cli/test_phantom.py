@@ -49,6 +49,10 @@ def test_a_small_cohort_is_made_and_gone_on_with(run: Run, tmp_path: Path, monke
         assert len(list(csv.DictReader(file))) == 2
     assert json.loads((tmp_path / "c" / "cohort.json").read_bytes())["format"] == "nifti"
     assert "2 virtual subjects, 2 of them from an earlier run." in run(*command).stderr
+    (labels, *_) = (tmp_path / "c" / "subjects").glob("*/labels.nii.gz")
+    labels.write_bytes(b"drawn by hand")
+    assert f"edited, damaged or lost since they were made: {labels.parent.name}. To have" in run(*command).stderr
+    assert labels.read_bytes() == b"drawn by hand"
     (tmp_path / "c" / "subjects.csv").write_text("mine", encoding="utf-8")
     assert "that table is kept as 'subjects.edited-1.csv', and a new one written." in run(*command).stderr
 

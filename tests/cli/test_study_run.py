@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from kneeage.cli import study_run
+from kneeage.study import collect
+from kneeage.study import keep as keeping
 from kneeage.study import run as study
 from kneeage.study.results import SplitBy
 from kneeage.study.run import StudyRequest
@@ -69,3 +72,42 @@ def test_a_folder_that_is_no_cohort_is_refused(run: Run, tmp_path: Path) -> None
     assert result.exit_code == 3
     assert "is no cohort" in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_log_is_told_once_a_minute_how_far_a_stage_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(study_run.time, "monotonic", lambda: now[0])
+    lines = study_run.Lines("Preparing subjects")
+    for seconds, done in ((0, 100), (30, 130), (60, 160), (90, 190), (120, 220)):
+        now[0] = float(seconds)
+        lines(done, 400)
+    lines(0, 50)
+    now[0] = 240.0
+    lines(30, 50)
+    assert capsys.readouterr().err.splitlines() == [
+        "Preparing subjects: 160 of 400, about 4 min left",
+        "Preparing subjects: 220 of 400, about 3 min left",
+        "Preparing subjects: 30 of 50, about 1 min left",
+    ]
+
+
+def test_the_page_is_made_again_and_the_small_files_are_kept(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[Path, ...]] = []
+    monkeypatch.setattr(collect, "write_documents", lambda *places: calls.append(places) or Path("page.html"))
+    monkeypatch.setattr(keeping, "keep_study", lambda *places: calls.append(places) or 512_000)
+    result = run("study", "page", tmp_path, "-o", "OUT")
+    assert (result.exit_code, result.stdout.strip()) == (0, "page.html")
+    result = run("study", "keep", tmp_path, "KEPT")
+    assert (result.exit_code, result.stdout.strip()) == (0, "KEPT")
+    assert "512 kB" in result.stderr
+    assert calls == [(tmp_path, Path("OUT")), (tmp_path, Path("KEPT"))]
+
+
+def test_a_page_of_no_study_is_refused(run: Run, tmp_path: Path) -> None:
+    result = run("study", "page", tmp_path)
+    assert result.exit_code == 3
+    assert "holds no study: it has no plan.json" in " ".join(result.stderr.split())

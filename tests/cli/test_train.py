@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from kneeage.cohort.folder import read_cohort
-from kneeage.cohort.split import make_folds, write_split
+from kneeage.cohort.split import make_folds
+from kneeage.cohort.split_files import write_split
+from kneeage.core.errors import OutputError
 from kneeage.core.manifest import AgeStage
+from kneeage.io.lock import only_run
 from kneeage.learn import train_cohort
 from kneeage.phantom.cohort import workers
 from tests.cli.conftest import Run
@@ -79,6 +82,46 @@ def test_a_finished_run_is_not_trained_again(train: Run, cohort: Path, segmenter
     before = (segmenter / "metrics.csv").read_text()
     done = train("segmenter", cohort, "-o", segmenter, *SEGMENTER)
     assert (done.exit_code, (segmenter / "metrics.csv").read_text()) == (0, before)
+
+
+def test_a_second_run_in_the_same_folder_is_refused(train: Run, cohort: Path, segmenter: Path) -> None:
+    before = (segmenter / "left_out.csv").stat().st_mtime_ns
+    with only_run(segmenter / "training.json"):
+        done = train("segmenter", cohort, "-o", segmenter, *SEGMENTER)
+    assert done.exit_code == 1
+    assert f"another run is making a training in '{segmenter}'; wait until it ends" in done.stderr
+    assert (segmenter / "left_out.csv").stat().st_mtime_ns == before
+
+
+def test_a_run_keeps_its_folder_while_it_trains(
+    train: Run, cohort: Path, segmenter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*_: object) -> Path:
+        with pytest.raises(OutputError, match="another run"), only_run(segmenter / "training.json"):
+            pass
+        return segmenter
+
+    monkeypatch.setattr(train_cohort, "train_segmenter", look)
+    assert train("segmenter", cohort, "-o", segmenter, *SEGMENTER).exit_code == 0
+    with only_run(segmenter / "training.json"):
+        pass
+
+
+def test_training_writes_nothing_outside_its_folder(cohort: Path, tmp_path: Path) -> None:
+    places = {name: tmp_path / name for name in ("home", "temporary", "here")}
+    for place in places.values():
+        place.mkdir()
+    own = {"HOME": str(places["home"]), "TMPDIR": str(places["temporary"]), "PYTHONDONTWRITEBYTECODE": "1"}
+    elsewhere = ("MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in elsewhere} | own
+    command = [str(Path(sys.executable).with_name("kneeage")), "train", "segmenter", str(cohort), "-o", "run"]
+    done = subprocess.run(
+        [*command, "--workers", "1", *SEGMENTER], cwd=places["here"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [path.name for path in places["here"].iterdir()] == ["run"]
+    assert not list(places["home"].iterdir())
+    assert not list(places["temporary"].iterdir())
 
 
 @pytest.mark.usefixtures("truth")

@@ -16,7 +16,6 @@ from kneeage.core.errors import AmbiguousSeriesError, GeometryError, InputRefuse
 from kneeage.core.volume import Volume
 from kneeage.io.nifti import write_image, write_labels
 from kneeage.phantom.cohort.make import make_cohort
-from kneeage.phantom.cohort.workers import on_cores
 from tests.cohort.folders import AFFINE, SHAPE, cohort_of, image, labels, person, read_table
 from tests.io.support import Made, write_series
 from tests.phantom.miniature import small_recipe
@@ -30,7 +29,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def virtual(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("virtual") / "cohort"
-    make_cohort(folder, small_recipe(subjects=2), lambda work, jobs: on_cores(work, jobs, workers=1), lambda *_: None)
+    make_cohort(folder, small_recipe(subjects=2), map, lambda *_: None)
     return folder
 
 

@@ -281,9 +281,18 @@ def test_a_virtual_population_takes_virtual_images_alone(tmp_path: Path) -> None
         ([person("S1", chronological_age_years=180)], "row 2, column 'chronological_age_years'"),
         ([person("S1", source="../x")], "row 2, column 'source': must be a path inside"),
         ([person("S1", image="x.nii.gz")], "the import itself writes column 'image'; take it out"),
-        ([{"name": "S1"}], "column 'subject_id' is missing"),
-        ([{"subject_id": "S1", "sex": "m", "site": "A"}], "column 'chronological_age_years' is missing"),
-        ([{"subject_id": "S1", "chronological_age_years": 14}], "column 'sex' is missing"),
+        (
+            [{"name": "S1"}],
+            "columns 'subject_id', 'sex', 'site', 'chronological_age_years' are missing; found name; add them",
+        ),
+        (
+            [{"subject_id": "S1", "sex": "m", "site": "A"}],
+            "column 'chronological_age_years' is missing; found subject_id, sex, site; add it",
+        ),
+        (
+            [{"subject_id": "S1", "sex": "m", "birth_date": "2004-02-29", "study_date": "2019-03-01"}],
+            "column 'site' is missing; found subject_id, sex, birth_date, study_date; add it",
+        ),
     ],
 )
 def test_a_faulty_table_imports_nothing(people: list[dict[str, Any]], words: str, tmp_path: Path) -> None:

@@ -10,11 +10,9 @@ from kneeage.cohort.label_checks import (
     LabelFinding,
     Severity,
     check_labels,
-    is_empty,
-    label_values,
-    on_grid,
 )
 from kneeage.cohort.label_findings import slice_words
+from kneeage.cohort.label_maps import is_empty, label_values, on_grid
 from kneeage.core.errors import GeometryError
 from kneeage.core.volume import Volume
 from tests.cohort.drawn import redrawn, subject

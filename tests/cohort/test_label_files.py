@@ -210,7 +210,8 @@ def test_a_failure_on_the_way_leaves_everything_as_it_was(
 
 def test_another_run_is_kept_away(tmp_path: Path) -> None:
     desk = Desk(tmp_path, "v1")
-    with label_files.only_run(desk.cohort / "cohort.json"), pytest.raises(OutputError):
+    busy = pytest.raises(OutputError, match=r"another run is making the cohort or its labels in .*run again to go on$")
+    with label_files.only_run(desk.cohort / "cohort.json"), busy:
         desk.take_back()
 
 

@@ -145,7 +145,7 @@ def _relabelled(tmp_path: Path, volume: Volume) -> Cohort:
 
 def test_foreign_label_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     cohort = _relabelled(tmp_path, labels(12))
-    with pytest.raises(InputRefusedError, match=r"subject 'bea': the labels hold the values \[12\]; 0 to 11 are known"):
+    with pytest.raises(InputRefusedError, match=r"subject 'bea': the value 12 is none of the permanent labels 0 to 11"):
         export_nnunet(cohort, tmp_path / "raw")
     assert not (tmp_path / "raw").exists()
 

@@ -64,6 +64,10 @@ def test_a_stated_age_counts_where_dates_agree_or_are_not_whole(tmp_path: Path) 
         ({"birth_date": "2010-01-02", "study_date": "2010-01-01"}, "column 'birth_date': must be before study_date"),
         ({"birth_date": "1.1.2010", "study_date": "2010-01-01"}, "column 'birth_date': must be a date such as"),
         (
+            {"birth_date": "1839-03-02", "study_date": "2019-03-01", "chronological_age_years": ""},
+            "column 'birth_date': lies 180 years before study_date; mend one of them",
+        ),
+        (
             {"birth_date": "2000-01-01", "study_date": "2015-01-01"},
             "column 'chronological_age_years': is 14.5, and the dates come to 15 years",
         ),

@@ -40,6 +40,14 @@ def test_a_second_run_is_refused_until_the_first_ends(manifest: Path) -> None:
     assert [path.name for path in manifest.parent.iterdir()] == ["cohort.json"]
 
 
+def test_another_folder_is_advised_only_where_it_would_do(manifest: Path) -> None:
+    with only_run(manifest):
+        with pytest.raises(OutputError, match=r"or choose another output folder$"), only_run(manifest, "the fold"):
+            pass
+        with pytest.raises(OutputError, match=r"run again to go on$"), only_run(manifest, "labels", elsewhere=False):
+            pass
+
+
 def test_a_killed_run_leaves_no_lock(manifest: Path) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, manifest], stdout=subprocess.PIPE)
     assert holder.stdout is not None

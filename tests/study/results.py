@@ -8,7 +8,8 @@ from functools import cache
 from kneeage.cohort.summary import GroupSummary
 from kneeage.phantom.cohort.ceiling import Ceiling, Estimate, Reader
 from kneeage.study.assessment import assess
-from kneeage.study.predictions import Group, Predictions
+from kneeage.study.metrics import fold_confusions
+from kneeage.study.predictions import Group, IntArray, Predictions
 from kneeage.study.resampling import Resampling
 from kneeage.study.results import (
     VIRTUAL,
@@ -37,7 +38,11 @@ def small(*, folds: int = FOLDS, **changed: object) -> StudyResults:
 def of_predictions(predictions: Predictions, **changed: object) -> StudyResults:
     """The same study with other predictions, assessed."""
     assessment = assess(predictions, Resampling(replicates=20))
-    return small(predictions=predictions, assessment=assessment, **changed)
+    own = {
+        "slice_confusions": _slice_confusions(predictions),
+        "ceilings": tuple(_ceiling(group, predictions) for group in Group),
+    }
+    return small(predictions=predictions, assessment=assessment, **own | changed)
 
 
 @cache
@@ -54,7 +59,8 @@ def _small() -> StudyResults:
         groups=tuple(_group(name, 27) for name in ("training", "validation", "external")),
         logs=tuple(TrainingLog(fold, "age model", _log()) for fold in range(FOLDS)),
         dice=tuple(PlateDice(fold, Group.INTERNAL, "distal femur", 27, 0.875, 0.05) for fold in range(FOLDS)),
-        ceilings=tuple(_ceiling(group) for group in Group),
+        slice_confusions=_slice_confusions(predictions),
+        ceilings=tuple(_ceiling(group, predictions) for group in Group),
         audit=(AuditFinding("one subject in two groups", AuditOutcome.CLEAN, "81 subjects"),),
         world="Seven times tighter than biology.",
         software={"kneeage": "1.2.3"},
@@ -83,7 +89,12 @@ def _log() -> list[dict[str, str]]:
     ]
 
 
-def _ceiling(group: Group) -> GroupCeiling:
+def _slice_confusions(predictions: Predictions) -> dict[Group, dict[int, IntArray]]:
+    return {group: fold_confusions(predictions, group) for group in Group} if predictions.by_slice else {}
+
+
+def _ceiling(group: Group, predictions: Predictions) -> GroupCeiling:
     half = Estimate(0.5, 0.01, 1000)
     ceiling = Ceiling(Reader.MEASURED, 1000, half, half, Estimate(0.9, 0.01, 1000), half, half, ())
-    return GroupCeiling(group, ceiling, dict.fromkeys(tables.CLASSES, 0.5))
+    told = {str(row): 14 for row in predictions.of_group(group).subject_id}
+    return GroupCeiling(group, ceiling, told, dict.fromkeys(tables.CLASSES, 0.5))

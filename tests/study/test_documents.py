@@ -9,7 +9,8 @@ from kneeage.study import documents
 from kneeage.study.documents import write_study_documents
 from kneeage.study.figures import FigureText
 from kneeage.study.results import StudyResults
-from tests.study.results import small
+from tests.study import tables
+from tests.study.results import of_predictions, small
 
 
 @pytest.fixture
@@ -89,6 +90,14 @@ def test_a_full_disk_is_said(small_disk: Path) -> None:
     with pytest.raises(OutputError, match="disk is full"):
         write_study_documents(small_disk / "run", small())
     assert list(small_disk.iterdir()) == []
+
+
+def test_a_study_of_next_to_nobody_has_its_documents(tmp_path: Path) -> None:
+    results = of_predictions(tables.study(1, 1, folds=1), logs=(), dice=())
+    write_study_documents(tmp_path, results)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "1.00000 ± not defined (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}1)" in page
+    assert {path.name for path in (tmp_path / "tables").iterdir()} > {"table2_subjects.csv", "roc_areas.csv"}
 
 
 @pytest.mark.slow

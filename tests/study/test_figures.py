@@ -141,7 +141,9 @@ def test_every_subject_is_a_point() -> None:
 def test_the_best_reader_is_named() -> None:
     with drawing():
         (legend,) = plots.exact_year(small()).legends
-    assert "best reader who knows: measured" in [text.get_text() for text in legend.get_texts()]
+    assert "best reader (c) thickness and openness as measured, sex, height and weight" in [
+        text.get_text() for text in legend.get_texts()
+    ]
 
 
 def test_without_a_ceiling_there_is_no_reader() -> None:

@@ -15,9 +15,11 @@ from kneeage.study.metrics import (
     class_rates,
     confusion,
     estimated_age_years,
+    fold_confusions,
     macro_recall,
     mean_absolute_error_years,
     overall,
+    pooled,
     root_mean_square_error_years,
     within_one_year,
 )
@@ -135,3 +137,12 @@ def test_nothing_measured_is_nan() -> None:
     empty = study().take(np.zeros(315, dtype=bool))
     assert math.isnan(accuracy(empty))
     assert math.isnan(macro_recall(empty))
+
+
+@pytest.mark.parametrize("group", list(Group))
+def test_the_numbers_of_folds_pool_to_those_of_all_their_rows(group: Group) -> None:
+    table = study(50, 20, folds=3, slices=2)
+    own = table.of_group(group)
+    parts = [overall(own.of_fold(fold)) for fold in own.folds]
+    found = pooled(parts, list(fold_confusions(table, group).values()))
+    assert vars(found) == pytest.approx(vars(overall(own)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -156,6 +157,27 @@ def test_the_verdict_is_the_test_s(page: str) -> None:
 
 def test_no_subject_is_named(page: str) -> None:
     assert not set(re.findall(r"\b[ie]\d+\b", _plain(page))) & set(small().predictions.subject_id)
+
+
+def test_a_study_without_legal_ages_has_no_heading_for_them(tmp_path: Path) -> None:
+    predictions = tables.study(54, 27, folds=2)
+    assert "<h3>Legal ages</h3>" in _page(of_predictions(predictions), tmp_path)
+    assessment = small().assessment
+    nothing = {name: replace(getattr(assessment, name), thresholds=()) for name in ("internal", "external")}
+    assert "Legal ages" not in _page(small(assessment=replace(assessment, **nothing)), tmp_path)
+
+
+def test_what_was_done_in_small_is_said_at_the_top(page: str, tmp_path: Path) -> None:
+    assert "Done in small." not in page
+    words = _plain(_page(small(reductions=("One fold of five.",)), tmp_path))
+    assert words.index("Done in small.") < words.index("Summary") < words.index("One fold of five.")
+
+
+def test_the_share_of_the_ceiling_stands_in_the_summary(page: str) -> None:
+    words = _plain(page)
+    place = words.index("Internal: the completed year is told of")
+    assert words.index("Summary") < place < words.index("1. Methods")
+    assert re.search(r"which is [\d.]+ % \(95 % interval [\d.]+ to [\d.]+ %\) of what the best reader \(c\)", words)
 
 
 def test_settings_are_told_in_sentences() -> None:

@@ -7,24 +7,27 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from kneeage.core.errors import InputRefusedError, OutputError, UsageError
-from kneeage.io.bundle import SHIPPED_BUNDLE
+from kneeage.io.bundle import SHIPPED_BUNDLE, load_bundle
+from kneeage.phantom.cohort.workers import on_cluster
 from kneeage.study import fold as fold_module
 from kneeage.study.collect import study_results, write_documents
 from kneeage.study.fold import in_turn
+from kneeage.study.keep import keep_study
 from kneeage.study.prediction_file import read_predictions
 from kneeage.study.predictions import Group
-from kneeage.study.results import AuditOutcome
+from kneeage.study.results import AuditOutcome, StudyResults
 from kneeage.study.run import StudyRequest, begin_study, run_study
 from kneeage.study.run_folder import LEAKY_WORDS, read_csv
 from kneeage.study.settings import study_settings
 from tests.study.miniature import TINY, make_small_cohort, no_counting, preset
 
-SMALL_FILES = ("plan.json", "subjects.csv", "excluded.csv", "audit.json")
+SMALL_FILES = ("plan.json", "subjects.csv", "excluded.csv", "audit.json", "best_readers.csv")
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +86,12 @@ def study(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.fixture(scope="module")
+def results(study: Path) -> StudyResults:
+    """What it came to."""
+    return study_results(study)
+
+
 def test_the_study_has_its_documents_and_its_small_files(study: Path) -> None:
     names = {path.name for path in study.iterdir()}
     assert {"report.html", "tables", "figures", "study.json", "config.yaml", "split.csv", *SMALL_FILES} <= names
@@ -91,9 +100,10 @@ def test_the_study_has_its_documents_and_its_small_files(study: Path) -> None:
     assert small < 100_000
 
 
-def test_every_internal_subject_is_told_once_and_every_external_one_by_each_model(study: Path) -> None:
-    results = study_results(study)
-    assert results.predictions.by_slice
+def test_every_internal_subject_is_told_once_and_every_external_one_by_each_model(
+    study: Path, results: StudyResults
+) -> None:
+    assert {group: len(own) for group, own in results.slice_confusions.items()} == dict.fromkeys(Group, 2)
     assert results.predictions.classes == (12, 13)
     table = [read_predictions(study / f"fold_{fold}" / "predictions.csv") for fold in (0, 1)]
     internal = [str(name) for part in table for name in part.of_group(Group.INTERNAL).subject_id]
@@ -114,18 +124,106 @@ def test_a_finished_study_is_not_trained_again(
     do(request(cohort, done))
 
 
-def test_the_documents_need_the_small_files_alone(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy = tmp_path / "copy"
-    for path in (study / name for name in SMALL_FILES):
-        copy.mkdir(exist_ok=True)
-        shutil.copy(path, copy)
+def test_what_is_kept_gives_the_very_same_documents(study: Path, tmp_path: Path) -> None:
+    size = keep_study(study, tmp_path / "kept")
+    kept = [path.relative_to(tmp_path / "kept") for path in (tmp_path / "kept").rglob("*") if path.is_file()]
+    assert size == sum((tmp_path / "kept" / name).stat().st_size for name in kept) < 100_000
+    assert not [name for name in kept if name.name == "slices.csv" or name.suffix in {".html", ".png", ".ckpt"}]
+    page = write_documents(tmp_path / "kept", tmp_path / "documents")
+    assert page == tmp_path / "documents" / "report.html"
+    assert page.read_bytes() == (study / "report.html").read_bytes()
+    names = [path.name for path in (study / "tables").iterdir()]
+    assert "table2_slices.csv" in names
+    for name in names:
+        assert (tmp_path / "documents" / "tables" / name).read_bytes() == (study / "tables" / name).read_bytes()
+
+
+def test_what_is_no_study_is_not_kept(cohort: Path, study: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputRefusedError, match=r"holds no study: it has no plan.json"):
+        keep_study(cohort, tmp_path / "kept")
+    copy = Path(shutil.copytree(study, tmp_path / "copy", ignore=shutil.ignore_patterns("prepared", "*.ckpt")))
+    (copy / "fold_1" / "curves.csv").unlink()
+    with pytest.raises(InputRefusedError, match=r"has no fold_1/curves.csv; run the study again"):
+        keep_study(copy, tmp_path / "kept")
+    (copy / "fold_0" / "done.json").unlink()
+    (copy / "fold_1" / "done.json").unlink()
+    with pytest.raises(InputRefusedError, match=r"no fold of 'copy' is finished"):
+        keep_study(copy, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_ceilings_of_fewer_subjects_are_not_shown(study: Path, tmp_path: Path) -> None:
+    keep_study(study, tmp_path / "kept")
+    readers = tmp_path / "kept" / "best_readers.csv"
+    readers.write_text("\n".join(readers.read_text().splitlines()[:-1]) + "\n")
+    assert {each.group for each in study_results(tmp_path / "kept").ceilings} == {Group.INTERNAL}
+
+
+def test_three_best_readers_read_the_subjects_that_have_predictions(study: Path, results: StudyResults) -> None:
+    assert [each.ceiling.reader.value for each in results.ceilings] == ["latents", "plates", "measured"] * 2
+    for each in results.ceilings:
+        own = results.predictions.of_group(each.group)
+        assert set(each.told) == set(own.subject_id.tolist())
+        counts = {age: sum(own.true_class == age - 12) for age in (12, 13)}
+        hits = sum(counts[age] * share for age, share in each.exact_year_by_class.items())
+        votes = sum(counts.values())
+        assert hits / votes == pytest.approx(each.ceiling.exact_year.value)
+    assert "best reader (c) tells of the same subjects" in (study / "report.html").read_text("utf-8")
+
+
+def test_what_was_done_in_small_is_said(study: Path, results: StudyResults) -> None:
+    words = " ".join(results.reductions)
+    assert "The study has 2 folds; the preset has 5." in words
+    assert "Training of the age model: 2 steps; the preset has" in words
+    assert "age_model.width 0.125 (" in words
+    assert "segmenter" not in words
+    assert "segmenter" not in results.settings
+    assert "age_model.width 0.125 (" in (study / "report.html").read_text("utf-8")
+
+
+def test_a_segmenter_of_the_fold_s_own_cuts_the_regions(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network of two steps finds no site, so that the one that is trained lends its place to one that does."""
+    shipped = load_bundle(SHIPPED_BUNDLE)
+    monkeypatch.setattr(
+        fold_module, "export_segmenter", lambda _: (shipped.folder / shipped.manifest.segment.file).read_bytes()
+    )
+    run, said = tmp_path / "run", list[str]()
+    changes = ["segmenter.widths=[4,4,4,4,4,8]", "segmenter.size=64"]
+    fold_module.run_fold(begin(request(cohort, run, changes=changes, segmenter=None)), 0, say=said.append)
+    assert "fold 0: training the segmenter on 2 labelled subjects" in said
+    assert "fold 0: cutting regions" in said
+    assert not (run / "fold_0" / "regions").exists()
+    assert {row["stage"] for row in read_csv(run / "fold_0" / "curves.csv")} == {"segmenter", "age_model"}
+    metrics = json.loads((run / "fold_0" / "metrics.json").read_text())
+    assert {(row["plate"], row["subjects"]) for row in metrics["dice"]} == {("distal femur", 2), ("proximal tibia", 2)}
+    assert metrics["learned_from"] == 2
+
+
+def test_a_segmenter_that_finds_nothing_is_said(cohort: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputRefusedError, match=r"fold 0 has no subject left to learn from; left out: .*not"):
+        do(request(cohort, tmp_path / "run", segmenter=None, folds=(0,)))
+
+
+def test_folds_go_to_a_cluster_and_come_back(
+    study: Path, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("kneeage.study.run.write_documents", lambda run: run / "report.html")
+    run, said = tmp_path / "run", list[str]()
+    wanted = request(cohort, run)
+    begin(wanted)
+    lend_regions(study, run)
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**options, host="127.0.0.1", protocol="tcp://") as cluster:
+        address = cluster.scheduler_address
+        runner = partial(on_cluster, scheduler=address)
+        run_study(wanted, runner, scheduler=address, say=said.append, counting=no_counting)
+    assert "2 of 2 folds finished on the cluster" in said
     for fold in (0, 1):
-        (copy / f"fold_{fold}").mkdir()
-        for name in ("config.json", "metrics.json", "curves.csv", "predictions.csv", "done.json"):
-            shutil.copy(study / f"fold_{fold}" / name, copy / f"fold_{fold}")
-    monkeypatch.setattr("kneeage.study.collect.write_study_documents", lambda *_: None)
-    assert write_documents(copy) == copy / "report.html"
-    assert not study_results(copy).predictions.by_slice
+        name = f"fold_{fold}/predictions.csv"
+        assert (run / name).read_bytes() == (study / name).read_bytes()
 
 
 def test_other_settings_or_subjects_are_refused_by_name(study: Path, cohort: Path) -> None:
@@ -293,5 +391,10 @@ def test_sixty_virtual_subjects_from_the_command_line(tmp_path: Path) -> None:
     results = study_results(run)
     assert results.missing_folds == ()
     assert results.predictions.of_group(Group.EXTERNAL).folds == (0, 1, 2, 3, 4)
-    assert [each.ceiling.reader.value for each in results.ceilings] == ["latents", "measured"] * 2
-    assert (run / "report.html").stat().st_size > 100_000
+    assert [each.ceiling.reader.value for each in results.ceilings] == ["latents", "plates", "measured"] * 2
+    page = (run / "report.html").read_text("utf-8")
+    assert "seven times tighter than biology" in page
+    assert "60 of the 1,553 subjects of the preset table1-tight" in page
+    done = subprocess.run([program, "study", "keep", str(run), str(tmp_path / "kept")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sum(path.stat().st_size for path in (tmp_path / "kept").rglob("*") if path.is_file()) < 1_000_000

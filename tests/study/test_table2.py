@@ -2,57 +2,68 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from kneeage.core.errors import InputRefusedError
 from kneeage.study.metrics import Measure, cells
-from kneeage.study.predictions import Group
-from kneeage.study.table2 import table2
+from kneeage.study.predictions import Group, Predictions
+from kneeage.study.table2 import Table2Row, table2
 from tests.study.tables import study
+
+
+def rows_of(table: Predictions) -> dict[Measure, Table2Row]:
+    """Table 2 by measure."""
+    return {row.measure: row for row in table2(cells(table, Group.EXTERNAL), cells(table, Group.INTERNAL))}
 
 
 def test_every_row_compares_45_values_with_45_the_external_group_first() -> None:
     table = study(450, 90)
-    rows = table2(table)
-    assert [row.measure for row in rows] == list(Measure)
-    for row in rows:
+    rows = rows_of(table)
+    assert list(rows) == list(Measure)
+    for row in rows.values():
         external = cells(table, Group.EXTERNAL)[row.measure].ravel()
         internal = cells(table, Group.INTERNAL)[row.measure].ravel()
         assert row.values == (45, 45)
-        assert row.comparison.first.mean == pytest.approx(np.mean(external))
-        assert row.comparison.second.sd == pytest.approx(np.std(internal, ddof=1))
+        assert row.first.mean == pytest.approx(np.mean(external))
+        assert row.second.sd == pytest.approx(np.std(internal, ddof=1))
         reference = stats.ttest_ind(external, internal)
+        assert row.comparison is not None
         assert row.comparison.t is not None
         assert (row.comparison.t.statistic, row.comparison.t.p_value) == pytest.approx(tuple(reference))
 
 
 def test_slices_and_subjects_have_tables_of_their_own() -> None:
-    by_slice = table2(study(90, 45, slices=2))
-    assert {row.values for row in by_slice} == {(45, 45)}
+    assert {row.values for row in rows_of(study(90, 45, slices=2)).values()} == {(45, 45)}
 
 
 def test_classes_without_subjects_are_left_out_and_counted() -> None:
     table = study(450, 90)
-    rows = {row.measure: row for row in table2(table.take((table.true_class > 0) | (table.fold > 0)))}
-    recall = rows[Measure.RECALL]
-    assert (recall.values, recall.comparison.first.n, recall.comparison.second.n) == ((45, 45), 44, 44)
+    recall = rows_of(table.take((table.true_class > 0) | (table.fold > 0)))[Measure.RECALL]
+    assert (recall.values, recall.first.n, recall.second.n) == ((45, 45), 44, 44)
 
 
 def test_a_perfect_model_has_a_table_without_tests() -> None:
-    rows = table2(
-        study(450, 90, sharpness=300, seed=1).take(np.flatnonzero(_right(study(450, 90, sharpness=300, seed=1))))
-    )
-    assert {row.comparison.second.mean for row in rows if row.measure is Measure.RECALL} == {1.0}
-    assert {row.comparison.t for row in rows} == {None}
+    table = study(450, 90, sharpness=300, seed=1)
+    recall = rows_of(table.take(table.called_class == table.true_class))[Measure.RECALL]
+    assert (recall.first.mean, recall.second.mean, recall.second.sd) == (1.0, 1.0, 0.0)
+    assert recall.comparison is not None
+    assert recall.comparison.t is None
 
 
-def _right(table: object) -> np.ndarray:
-    """Rows that are told right."""
-    return table.called_class == table.true_class  # type: ignore[attr-defined]
+def test_a_single_value_has_a_mean_and_nothing_else() -> None:
+    table = study(9, 9, folds=1)
+    recall = rows_of(table.take((table.true_class == 4) | (table.group == "external")))[Measure.RECALL]
+    assert (recall.first.n, recall.second.n) == (9, 1)
+    assert recall.second.mean in {0.0, 1.0}
+    assert math.isnan(recall.second.sd)
+    assert recall.comparison is None
 
 
-def test_a_group_that_is_missing_is_refused() -> None:
-    with pytest.raises(InputRefusedError, match="2 values or more; found 0"):
-        table2(study().of_group(Group.INTERNAL))
+def test_a_group_without_values_has_no_mean() -> None:
+    nothing = {measure: np.full((1, 9), np.nan) for measure in Measure}
+    (row, *_) = table2(nothing, cells(study(), Group.INTERNAL))
+    assert math.isnan(row.first.mean)
+    assert (row.first.n, row.second.n, row.comparison) == (0, 45, None)

@@ -56,9 +56,11 @@ def test_table_1_counts_every_group(made: dict[str, Table]) -> None:
 
 def test_table_2_is_of_subjects(made: dict[str, Table], study: StudyResults) -> None:
     recall = next(row for row in _records(made["table2_subjects"]) if row["measure"] == "recall")
-    expected = next(row for row in table2(subject_level(study.predictions)) if row.measure is Measure.RECALL)
-    assert recall["external_mean"] == expected.comparison.first.mean
-    assert recall["internal_sd"] == expected.comparison.second.sd
+    models = subject_level(study.predictions)
+    made_again = table2(cells(models, Group.EXTERNAL), cells(models, Group.INTERNAL))
+    expected = next(row for row in made_again if row.measure is Measure.RECALL)
+    assert recall["external_mean"] == expected.first.mean
+    assert recall["internal_sd"] == expected.second.sd
 
 
 @pytest.mark.parametrize(("measure", "row"), [("sensitivity", "specificity"), ("specificity", "sensitivity")])
@@ -144,6 +146,11 @@ def test_the_margin_stands_beside_the_verdict(made: dict[str, Table]) -> None:
 def test_the_ceiling_s_share_is_what_was_reached(made: dict[str, Table]) -> None:
     rows = [row for row in _records(made["ceiling"]) if row["measure"] == "accuracy"]
     assert all(row["share_of_best"] == pytest.approx(row["reached"] / row["best"]) for row in rows)
+
+
+def test_the_share_of_accuracy_alone_has_an_interval(made: dict[str, Table]) -> None:
+    for row in _records(made["ceiling"]):
+        assert (row["share_low"] is not None) is (row["measure"] == "accuracy")
 
 
 def test_the_ceiling_of_an_error_is_divided_the_other_way(made: dict[str, Table]) -> None:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,7 +33,24 @@ app = typer.Typer(
 
 def run() -> None:
     """Run the command line."""
+    keep_home_clean()
     app(prog_name="kneeage")
+
+
+def keep_home_clean() -> None:
+    """Let matplotlib, which the training libraries load, keep its caches in a folder that goes with this process.
+
+    It would otherwise leave them in the user's home. The folder is made only if it is used; who sets MPLCONFIGDIR keeps
+    it. Source: matplotlib, "Environment variables", MPLCONFIGDIR.
+    """
+    if "MPLCONFIGDIR" in os.environ:
+        return
+    with suppress(OSError):  # a machine without any temporary folder
+        folder = Path(tempfile.gettempdir()) / f"kneeage-matplotlib-{secrets.token_hex(8)}"
+        os.environ["MPLCONFIGDIR"] = str(folder)
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        # It says when it fills the cache, which it now does each time.
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 
 def _give_version(wanted: bool) -> None:

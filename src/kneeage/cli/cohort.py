@@ -130,7 +130,8 @@ def split_subjects(
     """Put subjects into groups or folds: by subject, every age year in the same proportions, seeded and recorded."""
     from kneeage.cohort.folder import read_cohort
     from kneeage.cohort.random_numbers import read_random_numbers
-    from kneeage.cohort.split import make_eight_to_two, make_folds, split_path, write_split
+    from kneeage.cohort.split import make_eight_to_two, make_folds
+    from kneeage.cohort.split_files import split_path, write_split
 
     if seed is not None and random_numbers is not None:
         raise UsageError("give --seed or --random-numbers, not both")
@@ -184,7 +185,7 @@ def export_subjects(
     """Write images and labels as a raw data set of nnU-Net v2."""
     from kneeage.cohort.folder import read_cohort
     from kneeage.cohort.nnunet import export_nnunet
-    from kneeage.cohort.split import read_split, split_path
+    from kneeage.cohort.split_files import read_split, split_path
 
     one_of("format", file_format, ["nnunet"])
     chosen = None if split is None else read_split(split_path(cohort, split))
@@ -259,7 +260,7 @@ def _groups(cohort: Path, by: str | None, split: str | None) -> list[GroupSummar
     entries = read_cohort(cohort).entries
     if split is None:
         return summarize(entries, one_of("by", by or usual_grouping(entries), GROUPINGS))
-    from kneeage.cohort.split import read_split, split_path
+    from kneeage.cohort.split_files import read_split, split_path
 
     places = read_split(split_path(cohort, split)).places
     return summarize_groups(entries, {subject: place.group.value for subject, place in places.items()})

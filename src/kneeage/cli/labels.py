@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kneeage.cli.options import AsJson, BundleFolder, Series
-from kneeage.cli.speak import answering, counting, give, tell, working
+from kneeage.cli.speak import answering, counting, give, some_of, tell, working
 from kneeage.core.errors import EXIT_REFUSED, InputRefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 app = typer.Typer(name="labels", help="Label subjects by hand in ITK-SNAP, and check labels.", no_args_is_help=True)
 # Folder of a series that belongs to no cohort: its own name might tell who it is.
 _NAMELESS = "series"
-_MAX_NAMED = 5
 
 
 @app.command("export")
@@ -83,7 +82,7 @@ def import_edited(
     if done.replaced:
         tell(f"What was replaced is kept in {str(cohort / REPLACED_FOLDER)!r}.")
     if done.empty:
-        tell(f"Left out, since nothing is drawn yet: {_names(done.empty)}.")
+        tell(f"Left out, since nothing is drawn yet: {some_of(done.empty)}.")
 
 
 @app.command("check")
@@ -110,7 +109,7 @@ def check(
     else:
         _give_findings(findings)
     number = _counts(findings)
-    tell(f"{checked} checked: {number['errors']} errors, {number['warnings']} warnings.")
+    tell(f"{checked} checked: {_counted(number['errors'], 'error')}, {_counted(number['warnings'], 'warning')}.")
     if number["errors"]:
         raise typer.Exit(EXIT_REFUSED)
 
@@ -145,7 +144,7 @@ def _export_cohort(
         tell(f"Not exported: {reason}")
     give(str(output))
     if done.refused:
-        raise InputRefusedError(f"{len(done.refused)} subjects could not be exported; the others were")
+        raise InputRefusedError(f"{_counted(len(done.refused), 'subject')} could not be exported; the others were")
 
 
 def _chosen(cohort: Cohort, subjects: list[str] | None) -> Sequence[SubjectEntry]:
@@ -154,7 +153,7 @@ def _chosen(cohort: Cohort, subjects: list[str] | None) -> Sequence[SubjectEntry
         return cohort.entries
     unknown = sorted(set(subjects) - {entry.subject_id for entry in cohort.entries})
     if unknown:
-        raise UsageError(f"--subject: {_names(unknown)} not in the cohort; take ids from its subjects.csv")
+        raise UsageError(f"--subject: {some_of(unknown)} not in the cohort; take ids from its subjects.csv")
     return [entry for entry in cohort.entries if entry.subject_id in subjects]
 
 
@@ -199,7 +198,7 @@ def _check_cohort(path: Path) -> tuple[int, list[LabelFinding]]:
     with counting("Checking labels") as count:
         found = check_cohort_labels(read_cohort(path), count)
     if found.unlabelled:
-        tell(f"Without labels: {_names(found.unlabelled)}.")
+        tell(f"Without labels: {some_of(found.unlabelled)}.")
     return found.checked, found.findings
 
 
@@ -227,14 +226,13 @@ def _counts(findings: Sequence[LabelFinding]) -> dict[str, int]:
     return {"errors": errors, "warnings": len(findings) - errors}
 
 
+def _counted(number: int, noun: str) -> str:
+    """Say how many there are."""
+    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _stop_at_errors(findings: Sequence[LabelFinding], remedy: str) -> None:
     """Refuse what has errors."""
     errors = _counts(findings)["errors"]
     if errors:
-        raise InputRefusedError(f"{errors} errors in the labels: {remedy}")
-
-
-def _names(names: Sequence[str]) -> str:
-    """List names, not too many."""
-    rest = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(names[:_MAX_NAMED]) + rest
+        raise InputRefusedError(f"{_counted(errors, 'error')} in the labels: {remedy}")

@@ -10,7 +10,7 @@ import typer
 
 from kneeage.cli import ceiling, sheet
 from kneeage.cli.options import one_of
-from kneeage.cli.speak import answering, counting, give, tell
+from kneeage.cli.speak import answering, counting, give, some_of, tell
 from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ def make_phantom(
     _tell_share(recipe)
     with counting("Making virtual subjects") as count:
         made = make_cohort(output, recipe, run, count)
+    if made.changed:
+        tell(
+            f"Kept, though files were edited, damaged or lost since they were made: {some_of(made.changed)}. "
+            "To have one made anew, move its folder out of the cohort and run again."
+        )
     if made.edited_table is not None:
         tell(f"subjects.csv had been changed: that table is kept as {made.edited_table.name!r}, and a new one written.")
     noun = "virtual subject" if made.subjects == 1 else "virtual subjects"

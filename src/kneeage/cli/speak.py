@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Arguments = ParamSpec("Arguments")
 _TRACEBACK_VERBOSITY = 2
+_MAX_NAMED = 5
 
 
 @dataclass
@@ -63,6 +64,12 @@ def show(table: RenderableType) -> None:
 def give(data: str) -> None:
     """Put data on stdout, exactly as they are."""
     typer.echo(data)
+
+
+def some_of(names: Sequence[str]) -> str:
+    """List names, not too many."""
+    rest = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + rest
 
 
 @contextmanager

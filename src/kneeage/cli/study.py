@@ -11,7 +11,7 @@ import typer
 
 from kneeage.cli import study_run
 from kneeage.cli.options import AsJson
-from kneeage.cli.speak import answering, give, show, tell
+from kneeage.cli.speak import answering, give, show, tell, working
 from kneeage.core.errors import InputRefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +32,39 @@ def study() -> None:
 
 
 app.command("run")(study_run.run_study)
+
+
+@app.command("page")
+@answering
+def write_page(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="STUDY", help="Folder of a study, or a copy of its small files.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where the documents go; STUDY if not given.")
+    ] = None,
+) -> None:
+    """Make tables, figures and page again, from the small files of a study alone; nothing is trained."""
+    from kneeage.study.collect import write_documents
+
+    with working("Making the documents"):
+        page = write_documents(folder, output)
+    give(str(page))
+
+
+@app.command("keep")
+@answering
+def keep(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a study.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder, such as docs/studies/NAME.")],
+) -> None:
+    """Copy the small files of a study, about 1 MB: predictions, numbers, settings. `study page DIR` makes the rest."""
+    from kneeage.study.keep import keep_study
+
+    size = keep_study(run, folder)
+    tell(f"{size / 1000:,.0f} kB; make tables, figures and page with: kneeage study page {folder} -o DOCUMENTS")
+    give(str(folder))
 
 
 @app.command("compare")

@@ -104,16 +104,17 @@ def _train(
     from kneeage.cohort.folder import read_cohort
     from kneeage.learn.presets import overridden
     from kneeage.learn.processes import is_first_process
-    from kneeage.learn.train_cohort import CohortTraining, prepare_material, train
+    from kneeage.learn.train_cohort import CohortTraining, own_run, prepare_material, train
 
     settings = overridden(preset, [*changes, *(["fit.progress_bar=false"] if LOUDNESS.quiet else [])])
     segmenter, split = places
     training = CohortTraining(read_cohort(folder), run.absolute(), settings, segmenter, split)
-    with counting("Preparing subjects") as count:
-        material = prepare_material(training, runner, count)
-    if is_first_process():
-        _tell_material(material)
-    checkpoint = train(training, material)
+    with own_run(training) as division:
+        with counting("Preparing subjects") as count:
+            material = prepare_material(training, division, runner, count)
+        if is_first_process():
+            _tell_material(material)
+        checkpoint = train(training, material)
     if is_first_process():
         tell(f"Metrics and curves: {run / 'metrics.csv'}, {run / 'curves.png'}")
         give(str(checkpoint))

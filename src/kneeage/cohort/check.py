@@ -20,6 +20,7 @@ from kneeage.cohort.folder import (
     table_path,
 )
 from kneeage.cohort.label_checks import check_labels
+from kneeage.cohort.label_maps import label_values
 from kneeage.cohort.request import implausible_words, is_plausible
 from kneeage.cohort.sheet import read_sheet
 from kneeage.cohort.table import SUBJECT_ID, SubjectEntry, scan_sheet
@@ -178,7 +179,7 @@ def _look_at_labels(looking: _Looking, entry: SubjectEntry, image: Volume) -> No
     found = check_labels(labels, image)
     for each in found:
         (looking.mend if each.is_error else looking.note)("labels", [entry.subject_id], str(each))
-    if not any(each.is_error for each in found) and not np.isin(labels.array, _PLATES).any():
+    if not any(each.is_error for each in found) and not np.isin(label_values(labels).array, _PLATES).any():
         looking.note("labels", [entry.subject_id], "no growth plate and no scar is labelled")
 
 

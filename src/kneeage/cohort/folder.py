@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kneeage.cohort.label_checks import WHOLE_NUMBER_TOLERANCE, is_empty, label_values, on_grid
+from kneeage.cohort.label_maps import read_labels
 from kneeage.cohort.table import TABLE_FILE, SubjectEntry, read_subjects
 from kneeage.core.anatomy import Plane
 from kneeage.core.errors import AmbiguousSeriesError, InputRefusedError
 from kneeage.core.manifest import VIRTUAL_POPULATION
 from kneeage.core.volume import Volume
-from kneeage.io.nifti import read_values
 from kneeage.io.read import list_candidates, load
 from kneeage.io.series import LoadedSeries
 
@@ -84,7 +82,7 @@ class Cohort:
             uint8 of shape (1, I, J, K) on the grid of the image; None where the subject has none.
 
         Raises:
-            InputRefusedError: They are not there, cannot be read, are empty, or are no whole numbers from 0 to 255.
+            InputRefusedError: They are not there, cannot be read, are empty, or hold a value that is no label.
             GeometryError: They lie on another grid than the image.
         """
         path = self.labels_path(entry)
@@ -146,34 +144,6 @@ def table_path(folder: Path) -> Path:
     return path
 
 
-def read_labels(path: Path, image: Volume, subject_id: str) -> Volume:
-    """Read a label map onto the grid of its image; only the order and direction of its axes may differ.
-
-    Args:
-        path: NIfTI file.
-        image: The image.
-        subject_id: For the errors.
-
-    Returns:
-        uint8 of shape (1, I, J, K), with the affine of the image.
-
-    Raises:
-        InputRefusedError: They cannot be read, are empty, or are no whole numbers from 0 to 255.
-        GeometryError: They lie on another grid than the image.
-    """
-    try:
-        labels = on_grid(read_values(path), image)
-    except InputRefusedError as error:
-        raise type(error)(f"subject {subject_id!r}: {error}") from error
-    if is_empty(labels):
-        raise InputRefusedError(f"subject {subject_id!r}: nothing is labelled; draw the labels, or take the file away")
-    if not _are_labels(labels.array):
-        raise InputRefusedError(
-            f"subject {subject_id!r}: the labels are not whole numbers from 0 to 255; save a segmentation, not an image"
-        )
-    return label_values(labels)
-
-
 def pixel_key(volume: Volume) -> str:
     """Hash the grey values alone, so that one image has one key in DICOM, in NIfTI and in any order of its axes.
 
@@ -205,13 +175,6 @@ def _load(path: Path) -> LoadedSeries:
         if len(candidates) != 1:
             raise
         return load(path, candidates[0].key)
-
-
-def _are_labels(values: NDArray[np.generic]) -> bool:
-    """Say whether all values are whole numbers that a label map can hold."""
-    if not np.isfinite(values).all() or not 0 <= values.min() <= values.max() <= np.iinfo(np.uint8).max:
-        return False
-    return bool((np.abs(values - np.rint(values)) <= WHOLE_NUMBER_TOLERANCE).all())
 
 
 def _stated(entry: SubjectEntry) -> dict[str, Any]:

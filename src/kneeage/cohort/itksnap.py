@@ -11,14 +11,14 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from kneeage.cohort.folder import Cohort
-from kneeage.cohort.label_checks import is_empty, on_grid
+from kneeage.cohort.label_maps import read_drawing
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import LABEL_COLOURS, Label
 from kneeage.core.errors import InputRefusedError
 from kneeage.core.manifest import VIRTUAL_IMAGE_MARK
 from kneeage.core.volume import Volume
 from kneeage.io.itksnap import write_label_descriptions
-from kneeage.io.nifti import read_values, write_image, write_labels
+from kneeage.io.nifti import write_image, write_labels
 from kneeage.io.output import whole_folder
 from kneeage.io.series import LoadedSeries
 
@@ -147,13 +147,7 @@ def workspace(shape: tuple[int, int, int]) -> str:
 def _labels(cohort: Cohort, entry: SubjectEntry, series: LoadedSeries) -> Volume | None:
     """Read the labels of a subject as they are, so that faults in them can be mended; None where nothing is drawn."""
     path = cohort.labels_path(entry)
-    labels = None if path is None else on_grid(read_values(path), series.volume)
-    if labels is None or is_empty(labels):
-        return None
-    values = np.asarray(labels.array)
-    if not np.array_equal(values, values.astype(np.uint8)):
-        raise InputRefusedError(f"subject {entry.subject_id!r}: the labels are no whole numbers from 0 to 255")
-    return labels
+    return None if path is None else read_drawing(path, series.volume, entry.subject_id)
 
 
 def _segmentation(series: LoadedSeries, labels: Volume | None, draft: Draft | None) -> tuple[LabelSource, Volume]:

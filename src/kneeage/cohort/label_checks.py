@@ -14,6 +14,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from kneeage.cohort.label_findings import FindingKind, LabelFinding, Severity
+from kneeage.cohort.label_maps import not_whole, on_grid, unknown_value_words
 from kneeage.cohort.label_slices import (
     FACES,
     FACES_IN_SLICE,
@@ -32,16 +33,8 @@ __all__ = [
     "LabelFinding",
     "Severity",
     "check_labels",
-    "is_empty",
-    "label_values",
-    "on_grid",
 ]
 
-# Distance by which a corner of the labels may miss that of the image. Source: ours; a quarter of the finest pixel of
-# knee protocols (0.19 mm), and far more than the single precision of NIfTI loses on a knee.
-GRID_TOLERANCE_MM = 0.05
-# Distance of a value from a whole number that scaling in single precision explains. Source: ours.
-WHOLE_NUMBER_TOLERANCE = 1e-3
 # A part that is apart from the rest of its bone and smaller than this is a slip. Source: ours; every bone of 26 true
 # label maps of virtual knees, 8 to 25 years, is in one part.
 SMALLEST_PART_MM3 = {"distal_femur": 100.0, "proximal_tibia": 100.0, "proximal_fibula": 50.0, "patella": 50.0}
@@ -78,45 +71,6 @@ def check_labels(labels: Volume, image: Volume | None = None) -> list[LabelFindi
     return sorted(findings, key=lambda finding: not finding.is_error)
 
 
-def on_grid(labels: Volume, image: Volume) -> Volume:
-    """Put labels on the grid of their image; only the order and direction of their axes may differ.
-
-    Args:
-        labels: Label values, shape (1, I, J, K).
-        image: The image.
-
-    Returns:
-        The same values with the axes and the affine of the image.
-
-    Raises:
-        GeometryError: They have another shape, or a corner is off by more than ``GRID_TOLERANCE_MM``.
-    """
-    turned = labels if _corner_distance_mm(labels, image) <= GRID_TOLERANCE_MM else labels.reoriented(image.orientation)
-    distance_mm = _corner_distance_mm(turned, image)
-    if distance_mm <= GRID_TOLERANCE_MM:
-        return Volume(turned.array, image.affine)
-    if turned.shape != image.shape:
-        raise GeometryError(f"the labels have {labels.shape} voxels and the image {image.shape}; label this image")
-    raise GeometryError(
-        f"the labels lie up to {distance_mm:.2g} mm beside the image (tolerance {GRID_TOLERANCE_MM:g} mm); "
-        "label this image, and save it without resampling or moving it"
-    )
-
-
-def label_values(labels: Volume) -> Volume:
-    """Make checked labels uint8.
-
-    Args:
-        labels: Whole numbers within the tolerance of scaling.
-    """
-    return labels.with_array(np.rint(labels.array).astype(np.uint8))
-
-
-def is_empty(labels: Volume) -> bool:
-    """Say whether nothing is labelled."""
-    return not np.any(labels.array)
-
-
 @dataclass(frozen=True, eq=False)
 class _Bone:
     """The labels of one bone.
@@ -145,17 +99,15 @@ _PLATES = ((DISTAL_FEMUR, _FEMUR, _TIBIA), (PROXIMAL_TIBIA, _TIBIA, _FEMUR))
 
 def _value_findings(look: LabelSlices) -> list[LabelFinding]:
     """Find values that are no permanent labels."""
-    values = look.values
-    whole = np.isfinite(values)
-    whole[whole] = np.abs(values[whole] - np.rint(values[whole])) <= WHOLE_NUMBER_TOLERANCE
-    unknown = whole & ~is_permanent(np.rint(values))
+    broken, values = not_whole(look.values), np.rint(look.values)
+    unknown = ~broken & ~is_permanent(values)
     findings = []
-    if not whole.all():
-        words = f"{np.count_nonzero(~whole)} voxels hold no whole number; save a segmentation, not an image"
-        findings.append(_error(FindingKind.NOT_WHOLE, words, where=~whole))
-    for value in np.unique(np.rint(values[unknown])):
-        words = f"the value {value:g} is none of the permanent labels 0 to {max(Label)}; draw with the labels given"
-        findings.append(_error(FindingKind.UNKNOWN_VALUE, words, where=unknown & (np.rint(values) == value)))
+    if broken.any():
+        words = f"{np.count_nonzero(broken)} voxels hold no whole number; save a segmentation, not an image"
+        findings.append(_error(FindingKind.NOT_WHOLE, words, where=broken))
+    for value in np.unique(values[unknown]):
+        words = unknown_value_words(value)
+        findings.append(_error(FindingKind.UNKNOWN_VALUE, words, where=unknown & (values == value)))
     return findings
 
 
@@ -377,11 +329,3 @@ def _numbers(slices: Iterable[int]) -> tuple[int, ...]:
 def _name(label: Label) -> str:
     """Name a label as documents do."""
     return label.name.lower()
-
-
-def _corner_distance_mm(labels: Volume, image: Volume) -> float:
-    """Give the largest distance of the corners of two grids; infinite where their shapes differ."""
-    if labels.shape != image.shape:
-        return float("inf")
-    corners = np.array([(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * (np.array(image.shape) - 1)
-    return float(np.linalg.norm(labels.world(corners) - image.world(corners), axis=-1).max())

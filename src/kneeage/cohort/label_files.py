@@ -17,14 +17,8 @@ import numpy as np
 
 from kneeage.cohort.folder import LABELS_FILE, MANIFEST_FILE, SUBJECTS_FOLDER, Cohort
 from kneeage.cohort.itksnap import SEGMENTATION_FILE, Progress
-from kneeage.cohort.label_checks import (
-    FindingKind,
-    LabelFinding,
-    Severity,
-    check_labels,
-    label_values,
-    on_grid,
-)
+from kneeage.cohort.label_checks import FindingKind, LabelFinding, Severity, check_labels
+from kneeage.cohort.label_maps import label_values, on_grid
 from kneeage.cohort.sheet import read_sheet, sheet_text
 from kneeage.cohort.table import SUBJECT_ID, TABLE_FILE, SubjectEntry
 from kneeage.core.errors import GeometryError, InputRefusedError, OutputError
@@ -117,7 +111,10 @@ def import_labels(folder: Path, cohort: Cohort, tell: Progress) -> Imported:
         OutputError: The cohort cannot be written, or another run is writing it.
     """
     entries = _drawn_entries(folder, cohort)
-    with only_run(cohort.folder / MANIFEST_FILE), _staging(cohort.folder) as stage:
+    with (
+        only_run(cohort.folder / MANIFEST_FILE, "the cohort or its labels", elsewhere=False),
+        _staging(cohort.folder) as stage,
+    ):
         done, staged = Imported(), []
         for number, entry in enumerate(entries, 1):
             if _prepare(cohort, entry, folder / entry.subject_id / SEGMENTATION_FILE, stage, done):

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from kneeage.cohort.folder import Cohort, read_labels
+from kneeage.cohort.folder import Cohort
+from kneeage.cohort.label_maps import read_labels
 from kneeage.cohort.split import Group, Split, require_same_subjects
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import Label
 from kneeage.core.errors import InputRefusedError, OutputError, UsageError
-from kneeage.core.volume import Volume
 from kneeage.io.nifti import read_nifti, write_image, write_labels
 from kneeage.io.output import require_free, whole_folder
 
@@ -143,19 +143,8 @@ def _write_case(cohort: Cohort, folder: Path, entry: SubjectEntry, *, with_label
     path = cohort.labels_path(entry)
     if with_labels and path is not None:
         labels = folder / TRAINING_LABELS / f"{entry.subject_id}{FILE_ENDING}"
-        write_labels(labels, _known_labels(read_labels(path, series.volume, entry.subject_id), entry))
+        write_labels(labels, read_labels(path, series.volume, entry.subject_id))
         _prove_one_grid(image, labels, entry)
-
-
-def _known_labels(labels: Volume, entry: SubjectEntry) -> Volume:
-    """Refuse a value that is no label."""
-    values = np.unique(labels.array)
-    foreign = [int(value) for value in values if value not in set(Label)]
-    if foreign:
-        raise InputRefusedError(
-            f"subject {entry.subject_id!r}: the labels hold the values {foreign}; 0 to {max(Label):d} are known"
-        )
-    return labels
 
 
 def _prove_one_grid(image: Path, labels: Path, entry: SubjectEntry) -> None:

@@ -17,6 +17,7 @@ from kneeage.cohort.table import (
     Fault,
     Scan,
     SubjectEntry,
+    require_columns,
     require_sound,
     scan_sheet,
 )
@@ -117,7 +118,7 @@ def _left_out(scan: Scan) -> tuple[Refused, ...]:
 
 def _with_images(sheet: Sheet) -> Sheet:
     """Say in a table where the images will lie."""
-    sheet.require(SUBJECT_ID)
+    require_columns(sheet, without_images=True)
     rows = [
         replace(row, cells={**row.cells, IMAGE: f"{SUBJECTS_FOLDER}/{row.cells[SUBJECT_ID]}/{IMAGE_FILE}"})
         for row in sheet.rows

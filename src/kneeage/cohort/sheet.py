@@ -54,12 +54,13 @@ class Sheet:
         """Check that columns are there.
 
         Raises:
-            InputRefusedError: One is not.
+            InputRefusedError: Some are not; all of them are named.
         """
-        missing = [column for column in columns if column not in self.columns]
+        missing = [repr(column) for column in columns if column not in self.columns]
         if missing:
-            found = ", ".join(self.columns)
-            raise InputRefusedError(f"{self.name!r}: column {missing[0]!r} is missing; found {found}; add it")
+            are, them = ("column {} is", "it") if len(missing) == 1 else ("columns {} are", "them")
+            named, found = are.format(", ".join(missing)), ", ".join(self.columns)
+            raise InputRefusedError(f"{self.name!r}: {named} missing; found {found}; add {them}")
 
 
 def read_sheet(path: Path) -> Sheet:

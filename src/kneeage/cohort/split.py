@@ -7,24 +7,16 @@ order of the rows. Subjects whose subset is ``test`` or ``external`` keep that g
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
-from typing import Any
 
-from kneeage.cohort import cells
-from kneeage.cohort.folder import SPLITS_FOLDER
 from kneeage.cohort.random_numbers import RandomNumbers
-from kneeage.cohort.sheet import read_sheet, sheet_text
+from kneeage.cohort.sheet import sheet_text
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.errors import InputRefusedError, UsageError
-from kneeage.io.output import whole_file
 
-SCHEMA_VERSION = "1.0"
 COLUMNS = ("subject_id", "group", "fold")
 # Source: PAPER, "split": 8:2 of each age year; a fifth, rounded to the nearest whole number (half up), is validation.
 PARTS_OF_EIGHT_TO_TWO = 5
@@ -85,7 +77,16 @@ class Split:
     @property
     def sha256(self) -> str:
         """SHA-256 of all subject ids with their groups and folds, in hexadecimal."""
-        return hashlib.sha256(_table_text(self.places).encode()).hexdigest()
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def text(self) -> str:
+        """The places as CSV, sorted by subject."""
+        rows = [
+            {"subject_id": subject, "group": place.group.value, "fold": "" if place.fold is None else place.fold}
+            for subject, place in sorted(self.places.items())
+        ]
+        return sheet_text(COLUMNS, rows)
 
     def members(self, group: Group) -> tuple[str, ...]:
         """Give the subjects of a group, sorted."""
@@ -143,63 +144,6 @@ def make_eight_to_two(entries: Sequence[SubjectEntry], seed: int | RandomNumbers
     # A fifth of three, 0.6, is the first that rounds to one.
     _require_at_least(3, _classes(entries), "an 8:2 split needs")
     return _drawn(entries, seed, _eight_to_two_places, "8:2 of each class")
-
-
-def split_path(folder: Path, name: str) -> Path:
-    """Say where a split of a cohort lies.
-
-    Args:
-        folder: The cohort.
-        name: Name of the split.
-
-    Raises:
-        UsageError: The name cannot be one of a file on every system.
-    """
-    try:
-        return folder / SPLITS_FOLDER / f"{cells.subject_id(name.removesuffix('.csv'))}.csv"
-    except ValueError as error:
-        raise UsageError(f"the name of a split {error}") from None
-
-
-def write_split(path: Path, split: Split) -> None:
-    """Write a split as CSV, and beside it a JSON file that says how it was made.
-
-    Args:
-        path: A new file that ends in ``.csv``.
-        split: The split.
-
-    Raises:
-        UsageError: The name ends otherwise.
-        OutputError: One of the files exists or cannot be written.
-    """
-    if path.suffix != ".csv":
-        raise UsageError(f"a split is written to a .csv file; found {path.name!r}")
-    with whole_file(path.with_suffix(".json")) as sidecar, whole_file(path) as table:
-        table.write_text(_table_text(split.places), encoding="utf-8", newline="\n")
-        sidecar.write_text(json.dumps(_facts(split), indent=2) + "\n", encoding="utf-8", newline="\n")
-
-
-def read_split(path: Path) -> Split:
-    """Read a split, and prove that it is as it was written.
-
-    Args:
-        path: The CSV file; its JSON file lies beside it.
-
-    Returns:
-        The split.
-
-    Raises:
-        InputRefusedError: A file is missing, is no split, or was changed after it was written.
-    """
-    places, facts = _read_places(path), _read_facts(path.with_suffix(".json"))
-    try:
-        names = tuple(facts["stratified_by"])
-        split = Split(places, facts["method"], facts["seed"], facts["random_numbers_sha256"], names)
-    except (KeyError, TypeError):
-        raise InputRefusedError(f"{path.with_suffix('.json').name!r} does not describe a split; make it anew") from None
-    if split.sha256 != facts.get("sha256"):
-        raise InputRefusedError(f"{path.name!r} was changed after it was made (its hash differs); make the split anew")
-    return split
 
 
 def require_same_subjects(split: Split, entries: Iterable[SubjectEntry]) -> None:
@@ -341,61 +285,6 @@ def _numbers(classes: Mapping[AgeClass, Sequence[str]], seed: int | RandomNumber
         raise UsageError(f"a seed is 0 or more; found {seed}")
     subjects = [subject for members in classes.values() for subject in members]
     return {subject: int(hashlib.sha256(f"{seed}\n{subject}".encode()).hexdigest(), 16) for subject in subjects}
-
-
-def _table_text(places: Mapping[str, Place]) -> str:
-    """Write the places as CSV, sorted by subject."""
-    rows = [
-        {"subject_id": subject, "group": place.group.value, "fold": "" if place.fold is None else place.fold}
-        for subject, place in sorted(places.items())
-    ]
-    return sheet_text(COLUMNS, rows)
-
-
-def _facts(split: Split) -> dict[str, Any]:
-    """Say how a split was made, in plain values."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "method": split.method,
-        "seed": split.seed,
-        "random_numbers_sha256": split.random_numbers_sha256,
-        "stratified_by": split.stratified_by,
-        "subjects": dict(sorted(Counter(place.group.value for place in split.places.values()).items())),
-        "folds": [len(split.tested_in(fold)) for fold in range(split.folds)],
-        "sha256": split.sha256,
-    }
-
-
-def _read_facts(path: Path) -> dict[str, Any]:
-    """Read the JSON file of a split."""
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputRefusedError(f"cannot read {path.name!r}: {error.strerror or 'input error'}") from error
-    except ValueError as error:
-        raise InputRefusedError(f"{path.name!r} is not JSON; make the split anew") from error
-    return facts if isinstance(facts, dict) else {}
-
-
-def _read_places(path: Path) -> dict[str, Place]:
-    """Read the rows of a split."""
-    sheet = read_sheet(path)
-    sheet.require(*COLUMNS)
-    places: dict[str, Place] = {}
-    for row in sheet.rows:
-        place = _place(row.cells)
-        if place is None or row.cells["subject_id"] in places:
-            raise InputRefusedError(f"{path.name!r}, row {row.number}: no group and fold of one more subject")
-        places[row.cells["subject_id"]] = place
-    return places
-
-
-def _place(cells: Mapping[str, str]) -> Place | None:
-    """Read one row; None where it is not valid."""
-    try:
-        return Place(Group(cells["group"]), int(cells["fold"]) if cells["fold"] else None)
-    except ValueError:
-        return None
 
 
 def _some(subjects: Sequence[str]) -> str:

@@ -152,9 +152,7 @@ def scan_sheet(sheet: Sheet, *, may_exclude: bool = False) -> Scan:
     Raises:
         InputRefusedError: A column is missing.
     """
-    sheet.require(*NEEDED_COLUMNS)
-    if not {BIRTH_DATE, STUDY_DATE} <= set(sheet.columns):
-        sheet.require(AGE)
+    require_columns(sheet)
     readings = [_Reading.of(row) for row in sheet.rows]
     excluded = {each.subject_id: each.met for each in readings if each.met and may_exclude}
     kept = [each for each in readings if not (each.met and may_exclude)]
@@ -164,6 +162,21 @@ def scan_sheet(sheet: Sheet, *, may_exclude: bool = False) -> Scan:
         excluded=excluded,
         faults=tuple(sorted([*_unnamed(readings, excluded), *faults, *_twice(readings)], key=lambda fault: fault.row)),
     )
+
+
+def require_columns(sheet: Sheet, *, without_images: bool = False) -> None:
+    """Check that a table has the columns that every table needs.
+
+    Args:
+        sheet: The table.
+        without_images: Whether nobody knows yet where the images will lie.
+
+    Raises:
+        InputRefusedError: Some are missing; all of them are named.
+    """
+    has_dates = {BIRTH_DATE, STUDY_DATE} <= set(sheet.columns)
+    needed = [*NEEDED_COLUMNS, *([] if has_dates else [AGE])]
+    sheet.require(*(column for column in needed if column != IMAGE or not without_images))
 
 
 def require_sound(name: str, faults: Sequence[Fault]) -> None:
@@ -250,9 +263,12 @@ def _age_from_dates(own: Mapping[str, str], row: Row) -> float | Fault | None:
         except ValueError as error:
             return _fault(row, column, str(error))
     try:
-        return cells.decimal_age_years(*days)
+        age_years = cells.decimal_age_years(*days)
     except ValueError as error:
         return _fault(row, BIRTH_DATE, str(error))
+    if age_years >= cells.POSSIBLE_AGE_YEARS[1]:
+        return _fault(row, BIRTH_DATE, f"lies {age_years:.0f} years before {STUDY_DATE}; mend one of them")
+    return age_years
 
 
 def _disagreement(row: Row, stated: str, from_dates: float) -> list[Fault]:

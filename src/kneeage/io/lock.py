@@ -1,4 +1,4 @@
-"""One run at a time writes a cohort: a lock on its manifest, which ends with the process however that ends."""
+"""One run at a time writes a folder: a lock on a file of it, which ends with the process however that ends."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ else:
 
 
 @contextmanager
-def only_run(manifest: Path, made: str = "the cohort") -> Iterator[None]:
+def only_run(manifest: Path, made: str = "the cohort", *, elsewhere: bool = True) -> Iterator[None]:
     """Keep other runs away from a cohort, or from another output, while the block lasts.
 
     Args:
         manifest: The cohort's manifest, or another file of the output that is there; it stays as it is.
         made: What the run makes.
+        elsewhere: Whether another output folder would do as well.
 
     Raises:
         OutputError: Another run has the cohort, or the manifest cannot be opened for writing.
@@ -49,11 +50,20 @@ def only_run(manifest: Path, made: str = "the cohort") -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"{str(manifest)!r} cannot be opened for writing ({error.strerror}); allow it") from error
     with file:
-        _acquire(file, manifest, made)
+        _acquire(file, manifest, _busy(manifest.parent, made, elsewhere=elsewhere))
         yield
 
 
-def _acquire(file: BinaryIO, manifest: Path, made: str) -> None:
+def _busy(folder: Path, made: str, *, elsewhere: bool) -> str:
+    """Say that another run is at work, and what to do."""
+    way_out = ", or choose another output folder" if elsewhere else ""
+    return (
+        f"another run is making {made} in {str(folder)!r}; wait until it ends or stop it, and run again to go "
+        f"on{way_out}"
+    )
+
+
+def _acquire(file: BinaryIO, manifest: Path, busy: str) -> None:
     """Take the lock.
 
     Raises:
@@ -63,9 +73,6 @@ def _acquire(file: BinaryIO, manifest: Path, made: str) -> None:
         _lock(file)
     except OSError as error:
         if error.errno in _HELD:
-            raise OutputError(
-                f"another run is making {made} in {str(manifest.parent)!r}; wait until it ends or stop it, and run "
-                "again to go on, or choose another output folder"
-            ) from None
+            raise OutputError(busy) from None
         if error.errno not in _UNKNOWN:
             raise OutputError(f"{str(manifest)!r} cannot be locked ({error.strerror}); try again") from error

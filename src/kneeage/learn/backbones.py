@@ -1,13 +1,13 @@
-"""Networks over slices by name: GoogLeNet of our own, and three of MONAI behind the same interface."""
+"""Networks over slices by name: GoogLeNet of our own, and three of MONAI behind the same interface.
+
+MONAI is loaded only where one of its networks is built.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
-from monai.networks.nets.densenet import DenseNet121
-from monai.networks.nets.efficientnet import EfficientNetBN
-from monai.networks.nets.resnet import resnet18
 from torch import Tensor, nn
 
 from kneeage.learn.networks import GoogLeNet, SliceOutputs, build_head
@@ -93,6 +93,8 @@ def build_backbone(settings: AgeModelSettings, channels: int, outputs: int, fact
 
 def _densenet121(channels: int) -> tuple[nn.Module, int]:
     """Build DenseNet-121 without its last layer. Source: Huang et al. 2017, doi:10.1109/CVPR.2017.243, table 1."""
+    from monai.networks.nets.densenet import DenseNet121
+
     body = DenseNet121(spatial_dims=2, in_channels=channels, out_channels=1)
     body.class_layers.out = nn.Identity()
     return body, 1024
@@ -100,6 +102,8 @@ def _densenet121(channels: int) -> tuple[nn.Module, int]:
 
 def _efficientnet_b0(channels: int) -> tuple[nn.Module, int]:
     """Build EfficientNet-B0 without its last layer and its own dropout. Source: Tan and Le 2019, arXiv:1905.11946."""
+    from monai.networks.nets.efficientnet import EfficientNetBN
+
     body = EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=channels)
     body.set_swish(memory_efficient=False)  # the other form cannot be exported
     for layer in ("_dropout", "_fc"):
@@ -109,6 +113,8 @@ def _efficientnet_b0(channels: int) -> tuple[nn.Module, int]:
 
 def _resnet18(channels: int) -> tuple[nn.Module, int]:
     """Build ResNet-18 without its last layer. Source: He et al. 2016, doi:10.1109/CVPR.2016.90, table 1."""
+    from monai.networks.nets.resnet import resnet18
+
     body = resnet18(
         spatial_dims=2, n_input_channels=channels, conv1_t_stride=2, bias_downsample=False, feed_forward=False
     )

@@ -1,4 +1,7 @@
-"""Our networks: two U-Nets (built by MONAI) and GoogLeNet with any number of input channels."""
+"""Our networks: two U-Nets (built by MONAI) and GoogLeNet with any number of input channels.
+
+MONAI is loaded only where a U-Net is built: GoogLeNet is trained and served without it.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from monai.networks.nets.basic_unet import BasicUNet
-from monai.networks.nets.dynunet import DynUNet
 from torch import Tensor, nn
 
 from kneeage.core.errors import UsageError
@@ -48,6 +49,8 @@ def build_unet(
 
 def _light_unet(widths: Sequence[int], labels: int, channels: int) -> nn.Module:
     """Build the U-Net that serving can afford."""
+    from monai.networks.nets.dynunet import DynUNet
+
     levels = len(widths)
     if levels < 3:
         raise UsageError(f"the U-Net needs three levels or more; found widths {tuple(widths)}")
@@ -66,6 +69,8 @@ def _light_unet(widths: Sequence[int], labels: int, channels: int) -> nn.Module:
 
 def _classic_unet(widths: Sequence[int], labels: int, channels: int) -> nn.Module:
     """Build the U-Net of 2015."""
+    from monai.networks.nets.basic_unet import BasicUNet
+
     if len(widths) != _CLASSIC_LEVELS:
         raise UsageError(f"the classic U-Net has {_CLASSIC_LEVELS} levels; found widths {tuple(widths)}")
     return BasicUNet(

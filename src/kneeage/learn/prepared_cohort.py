@@ -21,7 +21,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from kneeage import __version__
-from kneeage.cohort.folder import Cohort, read_labels
+from kneeage.cohort.folder import Cohort
+from kneeage.cohort.label_maps import read_labels
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import PLATE_SITES, Plane, Sex
 from kneeage.core.errors import InputRefusedError

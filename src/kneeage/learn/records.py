@@ -21,6 +21,7 @@ TENSORBOARD_FOLDER = "tensorboard"
 # Drawing takes about half a second, and a tiny training validates all the time.
 _SECONDS_BETWEEN_DRAWINGS = 20.0
 _STEPS_BETWEEN_WORDS = 10
+_SECONDS_BETWEEN_LINES = 60.0
 
 
 class Records(Callback):
@@ -67,7 +68,7 @@ class Records(Callback):
 
 
 class Bar(Callback):
-    """One bar for the whole training, on a terminal.
+    """One bar for the whole training on a terminal; elsewhere, such as in a log, a line a minute.
 
     Args:
         budget: Knows how much of the training is done.
@@ -78,9 +79,13 @@ class Bar(Callback):
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self._task = self._progress.add_task("Training", total=1.0)
+        self._began = self._said = time.monotonic()
+        self._before = 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Show the bar."""
+        self._began = self._said = time.monotonic()
+        self._before = self._budget.progress(trainer.global_step)
         if trainer.is_global_zero and self._progress.console.is_terminal:
             self._progress.start()
 
@@ -91,6 +96,8 @@ class Bar(Callback):
             said = "  ".join(f"{name} {value:.4g}" for name, value in trainer.progress_bar_metrics.items())
             self._progress.update(self._task, description=f"Training: step {step}  {said}")
         self._progress.update(self._task, completed=self._budget.progress(step))
+        if not self._progress.console.is_terminal and time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
+            self._say(trainer)
 
     def on_train_end(self, *_: Any) -> None:
         """Take the bar away."""
@@ -99,6 +106,15 @@ class Bar(Callback):
     def on_exception(self, *_: Any) -> None:
         """Take the bar away before the error is said."""
         self._progress.stop()
+
+    def _say(self, trainer: lightning.Trainer) -> None:
+        """Write how far the training is, and how long it will take at the speed since it began or went on."""
+        self._said = time.monotonic()
+        done = self._budget.progress(trainer.global_step)
+        if trainer.is_global_zero and done > self._before:
+            left = (self._said - self._began) * (1 - done) / (done - self._before)
+            words = f"training: step {trainer.global_step:,}, {100 * done:.0f} % done, about {left / 60:.0f} min left"
+            self._progress.console.print(words, highlight=False)
 
 
 def tensorboard_logger(run: Path) -> Logger:

@@ -7,7 +7,6 @@ from typing import Any
 
 import lightning
 import torch
-from monai.losses.dice import DiceCELoss
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassConfusionMatrix
@@ -38,6 +37,8 @@ class Segmenter(lightning.LightningModule):
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        from monai.losses.dice import DiceCELoss
+
         super().__init__()
         self.save_hyperparameters()
         self.settings = from_json_object(SegmenterSettings, settings)

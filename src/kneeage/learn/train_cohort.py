@@ -4,25 +4,29 @@
 RUN/  training.json (what is learnt from what)  split.csv, split.json  left_out.csv  prepared/ (cache)
       settings.json  metrics.csv  curves.png  last.ckpt  best.ckpt
 ```
-Of several processes that train together, the first prepares, and the others wait for it.
+Of several processes that train together, the first prepares, and the others wait for it. It also keeps other runs
+away from the folder.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kneeage import __version__
 from kneeage.cohort.folder import Cohort
-from kneeage.cohort.split import Group, Split, make_eight_to_two, read_split, require_same_subjects, write_split
+from kneeage.cohort.split import Group, Split, make_eight_to_two, require_same_subjects
+from kneeage.cohort.split_files import read_split, write_split
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import Plane
 from kneeage.core.errors import InputRefusedError, UsageError
 from kneeage.io.bundle import MANIFEST_FILE, load_bundle
+from kneeage.io.lock import only_run
 from kneeage.io.output import require_free, whole_file
 from kneeage.learn.age_model import train_age_model
 from kneeage.learn.data import LabelledSlices
@@ -86,22 +90,44 @@ class Material:
     validation: list[Path]
 
 
-def prepare_material(training: CohortTraining, runner: Runner, tell: Tell) -> Material:
-    """Begin a run, or go on with it, up to what the trainers read.
+@contextmanager
+def own_run(training: CohortTraining) -> Iterator[Split]:
+    """Begin a run, or go on with it; no other run has its folder while the block lasts.
 
     Args:
         training: What is learnt from what.
-        runner: Prepares subjects; see `prepare_cohort`.
-        tell: Told how many subjects are prepared.
+
+    Yields:
+        Who learns and who validates.
 
     Raises:
         UsageError: The settings do not fit the processes, no segmenter was given, or the folder holds another run.
-        InputRefusedError: The split does not fit the cohort, or no subject of a group can be used.
-        OutputError: The folder cannot be written.
+        InputRefusedError: The split does not fit the cohort.
+        OutputError: The folder cannot be written, or another run has it.
     """
     require_processes(training.settings.fit)
     _require_segmenter(training)
     split = _begin(training)
+    if not is_first_process():
+        yield split
+        return
+    with only_run(training.run / TRAINING_FILE, "a training"):
+        yield split
+
+
+def prepare_material(training: CohortTraining, split: Split, runner: Runner, tell: Tell) -> Material:
+    """Prepare what the trainers read, in a run of one's own.
+
+    Args:
+        training: What is learnt from what.
+        split: Who learns and who validates, of `own_run`.
+        runner: Prepares subjects; see `prepare_cohort`.
+        tell: Told how many subjects are prepared.
+
+    Raises:
+        InputRefusedError: No subject of a group can be used.
+        OutputError: The folder cannot be written.
+    """
     wanted = {*split.members(Group.TRAINING), *split.members(Group.VALIDATION)}
     entries = tuple(entry for entry in training.cohort.entries if entry.subject_id in wanted)
     cohort, folder = replace(training.cohort, entries=entries), training.run / PREPARED_FOLDER

@@ -11,10 +11,10 @@ import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from importlib.metadata import version
 from pathlib import Path
 
 import lightning
-import monai
 import numpy as np
 import torch
 from pydantic import ConfigDict
@@ -232,7 +232,7 @@ def virtual_manifest(work: Path, settings: VirtualBundleSettings) -> BundleManif
             "python": platform.python_version(),
             "torch": torch.__version__,
             "lightning": lightning.__version__,
-            "monai": monai.__version__,
+            "monai": version("monai"),
         },
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,33 @@ from kneeage.cohort.folder import Cohort
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import Sex
 from kneeage.phantom.cohort.body import Body
-from kneeage.phantom.cohort.ceiling import Ceiling, Reader, Seen, World, score
+from kneeage.phantom.cohort.ceiling import Ceiling, Reader, Seen, World, score, told_years
 from kneeage.phantom.growth.age_law import Ages, MaturityGrid, points_per_year
 from kneeage.phantom.growth.latents import KneeLatents, PlateLatents
 from kneeage.phantom.growth.law import PLATES, Covariates, FloatArray, GrowthTable, Latents, normal_score
 from kneeage.phantom.growth.measured import measure
 from kneeage.phantom.growth.table import TABLES, table_hash
 
-READERS = (Reader.LATENTS, Reader.MEASURED)
+# In the order of the ceilings (a), (b) and (c).
+READERS = (Reader.LATENTS, Reader.PLATES, Reader.MEASURED)
 # Of the errors of measurement, which are drawn. Our own choice.
 _SEED = 0
 
 
-def group_ceilings(cohort: Cohort, subjects: set[str], classes: Sequence[int]) -> tuple[Ceiling, ...]:
+@dataclass(frozen=True)
+class BestReader:
+    """What a best reader makes of subjects.
+
+    Args:
+        ceiling: Its numbers.
+        told: The completed years that it calls, by subject.
+    """
+
+    ceiling: Ceiling
+    told: Mapping[str, int]
+
+
+def group_ceilings(cohort: Cohort, subjects: set[str], classes: Sequence[int]) -> tuple[BestReader, ...]:
     """Score the best readers on subjects of a virtual cohort; they know how frequent these ages are.
 
     Args:
@@ -34,8 +48,8 @@ def group_ceilings(cohort: Cohort, subjects: set[str], classes: Sequence[int]) -
         classes: Age classes, completed years.
 
     Returns:
-        Of ``latents`` (a) and ``measured`` (c); nothing where the cohort is not virtual, or grew by a law that this
-        version does not have.
+        Of ``latents`` (a), ``plates`` (b) and ``measured`` (c); nothing where the cohort is not virtual, or grew by a
+        law that this version does not have.
     """
     entries = [entry for entry in cohort.entries if entry.subject_id in subjects]
     table = _table(cohort, entries)
@@ -44,7 +58,7 @@ def group_ceilings(cohort: Cohort, subjects: set[str], classes: Sequence[int]) -
     ages_years = np.array([entry.chronological_age_years for entry in entries])
     seen = _seen(entries, ages_years, table)
     world = _world(ages_years, seen.covariates, classes, table)
-    return tuple(score(reader, seen, ages_years, world) for reader in READERS)
+    return tuple(_best_reader(reader, entries, seen, world) for reader in READERS)
 
 
 def as_plain(ceiling: Ceiling) -> dict[str, Any]:
@@ -63,6 +77,14 @@ def _table(cohort: Cohort, entries: Sequence[SubjectEntry]) -> GrowthTable | Non
     if not cohort.is_virtual or len(hashes) != 1 or not set(_columns().values()) <= set(entries[0].extra):
         return None
     return next((table for table in TABLES.values() if table_hash(table) in hashes), None)
+
+
+def _best_reader(reader: Reader, entries: Sequence[SubjectEntry], seen: Seen, world: World) -> BestReader:
+    """Let one reader read the subjects."""
+    ages_years = np.array([entry.chronological_age_years for entry in entries])
+    told = told_years(reader, seen, world)
+    named = {entry.subject_id: int(year) for entry, year in zip(entries, told, strict=True)}
+    return BestReader(score(reader, seen, ages_years, world), named)
 
 
 def _seen(entries: Sequence[SubjectEntry], ages_years: FloatArray, table: GrowthTable) -> Seen:

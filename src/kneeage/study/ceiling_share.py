@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from kneeage.phantom.cohort.ceiling import Ceiling
 from kneeage.study.metrics import Overall
+from kneeage.study.predictions import Predictions
+from kneeage.study.resampling import RESAMPLING, Bootstrapped, Resampling, bootstrap_ratio
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,27 @@ def ceiling_shares(reached: Overall, ceiling: Ceiling) -> CeilingShares:
         ceiling: Of the same subjects, as ``kneeage.phantom.cohort.ceiling.score`` finds it.
     """
     return CeilingShares(
-        accuracy=reached.accuracy / ceiling.exact_year.value,
-        macro_recall=reached.macro_recall / ceiling.macro_recall.value,
-        within_one_year=reached.within_one_year / ceiling.within_one_year.value,
-        mean_absolute_error=ceiling.mean_absolute_error_years.value / reached.mean_absolute_error_years,
+        accuracy=_share(reached.accuracy, ceiling.exact_year.value),
+        macro_recall=_share(reached.macro_recall, ceiling.macro_recall.value),
+        within_one_year=_share(reached.within_one_year, ceiling.within_one_year.value),
+        mean_absolute_error=_share(ceiling.mean_absolute_error_years.value, reached.mean_absolute_error_years),
     )
+
+
+def accuracy_share(votes: Predictions, told: Mapping[str, int], resampling: Resampling = RESAMPLING) -> Bootstrapped:
+    """Give the share of the best reader's accuracy that was reached, with its interval over subjects.
+
+    Args:
+        votes: One row per subject.
+        told: Completed years that the best reader calls of these subjects. Model and reader are judged on the same
+            drawn subjects, so that who is hard for both widens nothing.
+        resampling: How it is done.
+    """
+    years = np.array([told[str(subject)] for subject in votes.subject_id])
+    best = years - votes.classes[0] == votes.true_class
+    return bootstrap_ratio(votes.called_class == votes.true_class, best, resampling)
+
+
+def _share(part: float, whole: float) -> float:
+    """Divide; NaN where there is nothing to divide by."""
+    return part / whole if whole else math.nan

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from kneeage.cohort.folder import Cohort, pixel_key, read_labels, study_key
+from kneeage.cohort.folder import Cohort, pixel_key, study_key
+from kneeage.cohort.label_maps import read_labels
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import PLATE_SITES, Plane
 from kneeage.core.errors import InputRefusedError

@@ -1,27 +1,40 @@
 """From the small files of a study's folder to its documents; neither images nor networks are needed.
 
 The files are ``plan.json``, ``subjects.csv``, ``excluded.csv``, ``audit.json``, ``ceilings.json``, and of every fold
-``config.json``, ``metrics.json``, ``curves.csv``, ``predictions.csv``, ``done.json`` and, where it was kept,
-``slices.csv``. Without it the numbers over slices are left out.
+``config.json``, ``metrics.json``, ``curves.csv``, ``predictions.csv`` and ``done.json``. Numbers over slices come from
+``metrics.json``, so that a copy without ``slices.csv`` gives the very same documents.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import kneeage
 from kneeage.cohort.summary import GroupSummary, summarize_groups
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import InputRefusedError
-from kneeage.study.assessment import assess
+from kneeage.study.assessment import Assessment, assess
 from kneeage.study.best_reader import from_plain
 from kneeage.study.documents import PAGE, write_study_documents
+from kneeage.study.metrics import Overall, pooled
 from kneeage.study.prediction_file import read_predictions
-from kneeage.study.predictions import Group, Predictions, joined
-from kneeage.study.results import AuditFinding, AuditOutcome, GroupCeiling, PlateDice, StudyResults, TrainingLog
+from kneeage.study.predictions import Group, IntArray, Predictions, joined, one_vote
+from kneeage.study.reductions import reduction_sentences, used_settings, world_sentence
+from kneeage.study.results import (
+    AuditFinding,
+    AuditOutcome,
+    GroupCeiling,
+    PlateDice,
+    SplitBy,
+    StudyResults,
+    TrainingLog,
+)
 from kneeage.study.run_folder import (
     AUDIT_FILE,
     CEILINGS_FILE,
@@ -31,6 +44,7 @@ from kneeage.study.run_folder import (
     LEAKY_WORDS,
     METRICS_FILE,
     PLAN_FILE,
+    READERS_FILE,
     SUBJECTS_FILE,
     as_json,
     fold_folder,
@@ -47,11 +61,12 @@ _TRAINING, _VALIDATION, _EXTERNAL = "training", "validation", "external"
 _POPULATION_NOT_STATED = "not stated"
 
 
-def write_documents(run: Path) -> Path:
+def write_documents(run: Path, folder: Path | None = None) -> Path:
     """Write the documents of the folds that are finished.
 
     Args:
-        run: Folder of the study.
+        run: Folder of the study, or a copy of its small files.
+        folder: Where they go; into the study's own folder if not given.
 
     Returns:
         The page.
@@ -60,18 +75,35 @@ def write_documents(run: Path) -> Path:
         InputRefusedError: No fold is finished, or a file is not there.
         OutputError: The documents cannot be written.
     """
-    results = study_results(run)
-    write_study_documents(run, results)
+    results, place = study_results(run), run if folder is None else folder
+    write_study_documents(place, results)
     facts = {
         "name": results.name,
-        "counter_example": results.split_by.value == "slice",
+        "counter_example": results.split_by is SplitBy.SLICE,
         "preset": results.preset,
         "folds": results.folds,
         "folds_missing": list(results.missing_folds),
         "software": dict(results.software),
     }
-    replace_file(run / STUDY_FILE, as_json(facts))
-    return run / PAGE
+    replace_file(place / STUDY_FILE, as_json(facts))
+    return place / PAGE
+
+
+def read_settings(run: Path) -> StudySettings:
+    """Read the settings that a study follows from.
+
+    Raises:
+        InputRefusedError: The folder holds no study.
+    """
+    return StudySettings.from_json(_plan(run)["settings"])
+
+
+def _plan(run: Path) -> dict[str, Any]:
+    """Read what a study follows from."""
+    if not (run / PLAN_FILE).exists():
+        raise InputRefusedError(f"{str(run)!r} holds no study: it has no {PLAN_FILE}; do one with 'kneeage study run'")
+    plan: dict[str, Any] = read_json(run / PLAN_FILE)
+    return plan
 
 
 def study_results(run: Path) -> StudyResults:
@@ -83,44 +115,73 @@ def study_results(run: Path) -> StudyResults:
     Raises:
         InputRefusedError: No fold is finished, or a file is not there.
     """
-    plan = read_json(run / PLAN_FILE)
-    settings = StudySettings.from_json(plan["settings"])
-    predictions, done = finished_predictions(run, settings), _done(run, settings)
+    plan, settings = _plan(run), read_settings(run)
+    predictions, done = finished_predictions(run, settings), finished_folds(run, settings)
+    logs = tuple(log for fold in done for log in _logs(run, fold))
     metrics = [read_json(fold_folder(run, fold) / METRICS_FILE) for fold in done]
     config = read_json(fold_folder(run, done[0]) / FOLD_CONFIG_FILE)
     return StudyResults(
         name=_name(plan, settings),
         population=_population(plan),
         preset=settings.preset,
-        settings=plan["settings"],
+        settings=used_settings(plan),
         folds=settings.deal.folds,
         predictions=predictions,
-        assessment=assess(predictions),
+        assessment=_assessment(predictions, metrics),
         groups=_groups(run),
-        logs=tuple(log for fold in done for log in _logs(run, fold)),
+        slice_confusions={group: _slice_confusions(metrics, group) for group in Group},
+        logs=logs,
         dice=tuple(dice for each in metrics for dice in _dice(each)),
-        ceilings=tuple(_ceilings(run)),
+        ceilings=tuple(_ceilings(run, predictions)),
         audit=tuple(_finding(raw) for raw in read_json(run / AUDIT_FILE)),
         split_by=settings.deal.split_by,
+        world=world_sentence(plan),
+        reductions=tuple(reduction_sentences(plan, logs)),
         methods=tuple(_methods(run, plan, settings, metrics)),
         software={**config["software"], "kneeage, documents": kneeage.__version__},
     )
 
 
 def finished_predictions(run: Path, settings: StudySettings) -> Predictions:
-    """Read the predictions of all finished folds: by slice where every fold kept them, else by subject.
+    """Read the predictions of all finished folds, by subject.
 
     Raises:
         InputRefusedError: No fold is finished, or a file is not there.
     """
-    places = [fold_folder(run, fold) for fold in _done(run, settings)]
-    by_slice = all(predictions_path(place, leaky=settings.leaky, by_slice=True).exists() for place in places)
-    paths = [predictions_path(place, leaky=settings.leaky, by_slice=by_slice) for place in places]
+    places = [fold_folder(run, fold) for fold in finished_folds(run, settings)]
+    paths = [predictions_path(place, leaky=settings.leaky, by_slice=False) for place in places]
     return joined([read_predictions(path) for path in paths])
 
 
-def _done(run: Path, settings: StudySettings) -> list[int]:
-    """List the finished folds."""
+def _assessment(predictions: Predictions, metrics: Sequence[dict[str, Any]]) -> Assessment:
+    """Assess the subjects, and put the numbers over slices beside them."""
+    found = assess(predictions)
+    internal, external = (
+        replace(own, slices=_over_slices(metrics, group))
+        for group, own in ((Group.INTERNAL, found.internal), (Group.EXTERNAL, found.external))
+    )
+    return replace(found, internal=internal, external=external)
+
+
+def _over_slices(metrics: Sequence[dict[str, Any]], group: Group) -> Overall:
+    """Put the folds' numbers over slices together."""
+    parts = [Overall(**each["groups"][group.value]["slices"]) for each in metrics]
+    return pooled(parts, list(_slice_confusions(metrics, group).values()))
+
+
+def _slice_confusions(metrics: Sequence[dict[str, Any]], group: Group) -> dict[int, IntArray]:
+    """Give the folds' confusion matrices of slices."""
+    return {
+        each["fold"]: np.array(each["groups"][group.value]["confusion_of_slices"], dtype=np.intp) for each in metrics
+    }
+
+
+def finished_folds(run: Path, settings: StudySettings) -> list[int]:
+    """List the finished folds.
+
+    Raises:
+        InputRefusedError: There is none.
+    """
     done = [fold for fold in range(settings.deal.folds) if is_done(fold_folder(run, fold))]
     if not done:
         raise InputRefusedError(f"no fold of {run.name!r} is finished; do one with 'kneeage study run ... --folds 0'")
@@ -181,11 +242,26 @@ def _dice(metrics: dict[str, Any]) -> Iterator[PlateDice]:
         yield PlateDice(fold=metrics["fold"], **{**row, "group": Group(row["group"])})
 
 
-def _ceilings(run: Path) -> Iterator[GroupCeiling]:
-    """Read the ceilings; there are none where the cohort is not virtual."""
-    if (run / CEILINGS_FILE).exists():
-        for raw in read_json(run / CEILINGS_FILE):
-            yield GroupCeiling(Group(raw.pop("group")), from_plain(raw))
+def _ceilings(run: Path, predictions: Predictions) -> Iterator[GroupCeiling]:
+    """Read the ceilings; there are none where the cohort is not virtual, or they were not computed yet."""
+    if not (run / CEILINGS_FILE).exists():
+        return
+    rows = read_csv(run / READERS_FILE)
+    for raw in read_json(run / CEILINGS_FILE):
+        group, ceiling = Group(raw.pop("group")), from_plain(raw)
+        told = {row["subject_id"]: int(row[ceiling.reader.value]) for row in rows if row["group"] == group.value}
+        own = predictions.of_group(group)
+        # A run that was broken off between a fold and its ceilings has those of fewer subjects; the page says so.
+        if set(own.subject_id.tolist()) <= told.keys():
+            yield GroupCeiling(group, ceiling, told, _told_by_class(own, told))
+
+
+def _told_by_class(predictions: Predictions, told: dict[str, int]) -> dict[int, float]:
+    """Give the share of each class that a best reader tells."""
+    votes = one_vote(predictions)
+    years = votes.true_class + votes.classes[0]
+    right = np.array([told[str(subject)] for subject in votes.subject_id]) == years
+    return {age: float(right[years == age].mean()) for age in votes.classes if (years == age).any()}
 
 
 def _finding(raw: dict[str, Any]) -> AuditFinding:

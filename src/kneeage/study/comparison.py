@@ -17,7 +17,7 @@ from scipy import stats
 from kneeage.core.errors import InputRefusedError
 
 # Values that a standard deviation takes.
-_FEWEST = 2
+FEWEST = 2
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Summary:
             raise InputRefusedError(f"a mean and an SD must be finite numbers; found {self.mean} and {self.sd}")
         if self.sd < 0:
             raise InputRefusedError(f"an SD must be 0 or more; found {self.sd:g}")
-        if self.n < _FEWEST:
-            raise InputRefusedError(f"a group needs {_FEWEST} values or more; found {self.n}")
+        if self.n < FEWEST:
+            raise InputRefusedError(f"a group needs {FEWEST} values or more; found {self.n}")
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Comparison:
 def summarise(values: Sequence[float]) -> Summary:
     """Give mean, SD and number of values; NaN, of measures that are not defined, is left out."""
     known = _known(values)
-    if len(known) < _FEWEST:
-        raise InputRefusedError(f"a group needs {_FEWEST} values or more; found {len(known)}")
+    if len(known) < FEWEST:
+        raise InputRefusedError(f"a group needs {FEWEST} values or more; found {len(known)}")
     # Of equal values the machine's mean may miss them by its last digit, and their SD be above 0.
     sd = float(np.std(known, ddof=1)) if np.ptp(known) else 0.0
     return Summary(float(np.mean(known)), sd, len(known))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
@@ -16,9 +17,8 @@ from typing import Any
 
 from kneeage import __version__
 from kneeage.cohort.split import Split
-from kneeage.core.anatomy import PLATE_SITES, Label
+from kneeage.core.anatomy import PLATE_SITES
 from kneeage.core.errors import InputRefusedError
-from kneeage.core.manifest import AgeStage, SegmentStage
 from kneeage.io.bundle import Bundle
 from kneeage.io.lock import only_run
 from kneeage.learn.age_model import train_age_model
@@ -31,6 +31,7 @@ from kneeage.learn.metrics_file import read_metrics
 from kneeage.learn.predict import Answering, SubjectAnswer, age_model_answers, end_to_end_answers, plate_dice_counts
 from kneeage.learn.prepared_cohort import PreparedCohort, RegionJob, Runner, SliceJob, Tell, prepare_cohort
 from kneeage.learn.segmenter import train_segmenter
+from kneeage.learn.stages import age_stage, segment_stage
 from kneeage.study.classes import class_probabilities, class_shares
 from kneeage.study.metrics import confusion, overall
 from kneeage.study.people import People
@@ -54,13 +55,12 @@ from kneeage.study.slicewise import dealt_files
 
 SEGMENTER, AGE_MODEL, END_TO_END = "segmenter", "age_model", "end_to_end"
 _SEGMENTER_FILE, _REGIONS, _SLICES, _DEALT = "segmenter.onnx", "regions", "slices", "dealt"
-# As in the bundle that ships: 96 mm squared about the joint hold both plates of an adult knee.
-_AGE_STAGE = AgeStage(files=["age.onnx"], region_shape=(160, 160), max_slices=8, min_slices=3)
-
 # Rows of a log of training, and as many of validation, that are kept with the results.
 MOST_ROWS = 250
 
 Say = Callable[[str], None]
+# Shows how far a stage is, while its block lasts; see ``kneeage.cli.speak.counting``.
+Counting = Callable[[str], AbstractContextManager[Tell]]
 Prepared = Mapping[Group, PreparedCohort]
 
 
@@ -123,7 +123,18 @@ class _Material:
     dice: Mapping[Group, Mapping[str, Mapping[str, tuple[int, int]]]]
 
 
-def run_fold(job: FoldJob, fold: int, run: Runner | None = None, say: Say = lambda _: None) -> None:
+def uncounted(_words: str) -> AbstractContextManager[Tell]:
+    """Show nothing; a `Counting`."""
+    return nullcontext(_silent)
+
+
+def run_fold(
+    job: FoldJob,
+    fold: int,
+    run: Runner | None = None,
+    say: Say = lambda _: None,
+    counting: Counting = uncounted,
+) -> None:
     """Do one fold, or go on with it; one that is finished is left as it is.
 
     Args:
@@ -131,6 +142,7 @@ def run_fold(job: FoldJob, fold: int, run: Runner | None = None, say: Say = lamb
         fold: Number of the fold.
         run: Prepares subjects in the fold; in this process if not given.
         say: Told what is done.
+        counting: Shows how far the cutting of regions is.
 
     Raises:
         InputRefusedError: Nobody is left to learn from or to be tested.
@@ -143,12 +155,11 @@ def run_fold(job: FoldJob, fold: int, run: Runner | None = None, say: Say = lamb
     replace_file(place / FOLD_CONFIG_FILE, as_json(_config(job, fold)))
     with only_run(place / FOLD_CONFIG_FILE, "the fold"):
         started = time.monotonic()
-        material, checkpoint, answering = _trained(
-            job, fold, run or in_turn, lambda words: say(f"fold {fold}: {words}")
-        )
+        aloud = Aloud(lambda words: say(f"fold {fold}: {words}"), counting)
+        material, checkpoint, answering = _trained(job, fold, run or in_turn, aloud)
         say(f"fold {fold}: predicting {len(material.tested)} internal and {len(material.external)} external subjects")
         _write(job, fold, material, _answers(material, checkpoint, answering), started)
-        say(f"fold {fold}: finished in {_duration(time.monotonic() - started)}")
+        say(f"fold {fold}: finished in {duration(time.monotonic() - started)}")
 
 
 def in_turn(work: Callable[[Any], None], items: Sequence[Any]) -> Iterator[None]:
@@ -158,21 +169,34 @@ def in_turn(work: Callable[[Any], None], items: Sequence[Any]) -> Iterator[None]
         yield
 
 
-def _trained(job: FoldJob, fold: int, run: Runner, say: Say) -> tuple[_Material, Path, Answering]:
+@dataclass(frozen=True)
+class Aloud:
+    """Who is told what goes on in a fold.
+
+    Args:
+        say: Told every stage.
+        counting: Shows how far a stage is.
+    """
+
+    say: Say
+    counting: Counting
+
+
+def _trained(job: FoldJob, fold: int, run: Runner, aloud: Aloud) -> tuple[_Material, Path, Answering]:
     """Train what a fold needs; give its material, the model and how it is asked."""
     training = job.settings.training
     place = fold_folder(job.run, fold)
     if training.model == END_TO_END:
         slices = job.prepare_once(run, _silent)
-        segmenter = _segmenter(job, fold, slices, say)
+        segmenter = _segmenter(job, fold, slices, aloud.say)
         material = _material(job, fold, slices, dice=_unet_dice(job, fold, slices, segmenter))
-        say(f"training end to end on {len(_labelled(job, material.learned))} subjects")
         learned = _labelled(job, material.learned)
+        aloud.say(f"training end to end on {len(learned)} subjects")
         train_end_to_end(learned, material.tested, segmenter, training.end_to_end, place / END_TO_END)
         return material, place / END_TO_END / LAST_CHECKPOINT, end_to_end_answers
-    regions = job.prepare_once(run, _silent) if job.bundle is not None else _own_regions(job, fold, run, say)
+    regions = job.prepare_once(run, _silent) if job.bundle is not None else _own_regions(job, fold, run, aloud)
     material = _material(job, fold, regions, dice=_region_dice(job, fold, regions))
-    say(f"training the age model on {len(material.learned)} subjects")
+    aloud.say(f"training the age model on {len(material.learned)} subjects")
     train_age_model(material.learned, material.tested, training.age_model, place / AGE_MODEL)
     return material, place / AGE_MODEL / LAST_CHECKPOINT, age_model_answers
 
@@ -190,23 +214,20 @@ def _segmenter(job: FoldJob, fold: int, slices: Prepared, say: Say) -> Path:
     return place / LAST_CHECKPOINT
 
 
-def _own_regions(job: FoldJob, fold: int, run: Runner, say: Say) -> Prepared:
+def _own_regions(job: FoldJob, fold: int, run: Runner, aloud: Aloud) -> Prepared:
     """Cut regions with a segmenter that is trained inside the fold."""
     place, deal = fold_folder(job.run, fold), job.settings.deal
     exported = place / _SEGMENTER_FILE
-    checkpoint = _segmenter(job, fold, job.prepare_once(run, _silent), say)
+    checkpoint = _segmenter(job, fold, job.prepare_once(run, _silent), aloud.say)
     if not exported.exists():
         temporary = exported.with_suffix(".part")
         temporary.write_bytes(export_segmenter(checkpoint))
         temporary.replace(exported)
     levels = len(job.settings.training.segmenter.widths)
-    stage = SegmentStage(
-        file=_SEGMENTER_FILE, label_values=[int(label) for label in Label], size_multiple=2 ** (levels - 1)
-    )
-    say("cutting regions")
-    return job.prepare(
-        _REGIONS, RegionJob(exported, stage, _AGE_STAGE, RECIPES[deal.recipe], deal.plane), place, run, _silent
-    )
+    cutting = RegionJob(exported, segment_stage(2 ** (levels - 1)), age_stage(), RECIPES[deal.recipe], deal.plane)
+    aloud.say("cutting regions")
+    with aloud.counting(f"Cutting regions, fold {fold}") as tell:
+        return job.prepare(_REGIONS, cutting, place, run, tell)
 
 
 def _material(job: FoldJob, fold: int, prepared: Prepared, *, dice: Mapping[Group, Any]) -> _Material:
@@ -311,6 +332,7 @@ def _numbers(slices: Predictions, pooled: Predictions, group: Group) -> dict[str
         "slices": asdict(overall(by_slice)),
         "subjects": asdict(overall(by_subject)),
         "subjects_as_the_model_pools": asdict(overall(pooled.of_group(group))),
+        "confusion_of_slices": confusion(by_slice).tolist(),
         "confusion_of_subjects": confusion(by_subject).tolist(),
     }
 
@@ -434,6 +456,8 @@ def _silent(_done: int, _total: int) -> None:
     """Say nothing of a progress that somebody else shows."""
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Write a time."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -6,6 +6,7 @@ called is 0, not undefined: a model must not gain by never calling a class.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -101,8 +102,29 @@ def cells(predictions: Predictions, group: Group) -> dict[Measure, FloatArray]:
     Returns:
         Of every measure an array of shape (folds, c).
     """
+    return cells_of(list(fold_confusions(predictions, group).values()))
+
+
+def fold_confusions(predictions: Predictions, group: Group) -> dict[int, IntArray]:
+    """Count true against most probable classes in every fold.
+
+    Returns:
+        By fold, see `confusion`.
+    """
     own = predictions.of_group(group)
-    by_fold = [class_rates(confusion(own.of_fold(fold))) for fold in own.folds]
+    return {fold: confusion(own.of_fold(fold)) for fold in own.folds}
+
+
+def cells_of(confusions: Sequence[IntArray]) -> dict[Measure, FloatArray]:
+    """Measure every class in every fold, from the folds' confusion matrices.
+
+    Args:
+        confusions: One per fold, shape (c, c) each: rows are true classes.
+
+    Returns:
+        Of every measure an array of shape (folds, c).
+    """
+    by_fold = [class_rates(counts) for counts in confusions]
     return {measure: np.array([rates[measure] for rates in by_fold]) for measure in Measure}
 
 
@@ -169,6 +191,31 @@ def overall(predictions: Predictions) -> Overall:
         mean_absolute_error_years=mean_absolute_error_years(predictions),
         root_mean_square_error_years=root_mean_square_error_years(predictions),
         mean_error_years=_mean(age_errors_years(predictions)),
+    )
+
+
+def pooled(parts: Sequence[Overall], confusions: Sequence[IntArray]) -> Overall:
+    """Put the numbers of folds together, as `overall` of all their rows would find them.
+
+    Args:
+        parts: Of every fold.
+        confusions: Of the same folds and rows.
+    """
+    counts = np.sum(confusions, axis=0)
+    true, rows = counts.sum(axis=1), int(counts.sum())
+    apart = np.abs(np.subtract.outer(np.arange(len(counts)), np.arange(len(counts))))
+
+    def mean(values: Sequence[float]) -> float:
+        return float(np.average(values, weights=[part.rows for part in parts]))
+
+    return Overall(
+        rows=rows,
+        accuracy=float(np.trace(counts) / rows),
+        macro_recall=_mean(np.diagonal(counts)[true > 0] / true[true > 0]),
+        within_one_year=float(counts[apart <= 1].sum() / rows),
+        mean_absolute_error_years=mean([part.mean_absolute_error_years for part in parts]),
+        root_mean_square_error_years=mean([part.root_mean_square_error_years**2 for part in parts]) ** 0.5,
+        mean_error_years=mean([part.mean_error_years for part in parts]),
     )
 
 

@@ -16,7 +16,7 @@ from kneeage.study.metrics import Measure
 from kneeage.study.predictions import Group
 from kneeage.study.results import AuditOutcome, SplitBy, StudyResults
 from kneeage.study.tables import PRINTED_MEANS, of_group
-from kneeage.study.views import METRIC_WORDS, between, flat, metric, p_value, study_views, used
+from kneeage.study.views import METRIC_WORDS, between, ceiling_sentences, flat, metric, p_value, study_views, used
 
 # What a setting's value means, by the last part of its name.
 _WORDS = {
@@ -38,6 +38,15 @@ _WORDS = {
         "classes": "The target is the completed year (cross-entropy).",
         "soft": "The target is the decimal age, spread over age bins.",
     },
+}
+# How networks and optimizers write themselves.
+_NAMES = {
+    "googlenet": "GoogLeNet",
+    "densenet121": "DenseNet-121",
+    "efficientnet-b0": "EfficientNet-B0",
+    "resnet18": "ResNet-18",
+    "adam": "Adam",
+    "adamw": "AdamW",
 }
 _HEADLINES = ("macro_recall", "within_one_year", "mean_absolute_error_years")
 
@@ -84,6 +93,7 @@ def render_page(results: StudyResults, texts: Sequence[FigureText], figures: Pat
         printed=[f"{100 * mean:.1f}" for mean in PRINTED_MEANS[Measure.RECALL]],
         leaks=[finding for finding in results.audit if finding.outcome is AuditOutcome.FOUND],
         sliced=results.split_by is SplitBy.SLICE,
+        shares=tuple(ceiling_sentences(results)),
         margin=f"{100 * results.assessment.equivalence.margin:g}",
         replicates=results.assessment.equivalence.difference.replicates,
     )
@@ -97,7 +107,7 @@ def method_sentences(settings: Mapping[str, object]) -> Iterator[str]:
         if value in _WORDS.get(leaf, {}):
             yield _WORDS[leaf][value]
         elif leaf == "backbone":
-            yield f"The network over slices is {value}."
+            yield f"The network over slices is {_NAMES.get(value, value)}."
     for name, part in _parts(settings):
         if {"learning_rate", "batch_size"} <= part.keys():
             yield _training(name, part)
@@ -116,7 +126,7 @@ def missing_sentences(results: StudyResults) -> Iterator[str]:
         (results.audit, "The leakage audit was not done."),
         (results.dice, "There is no Dice of the plates: no true labels, or they were not compared."),
         (results.logs, "There are no training logs, so that no loss curves are drawn."),
-        (results.predictions.by_slice, "Predictions are of subjects alone; there are no numbers over slices."),
+        (results.slice_confusions, "Predictions are of subjects alone; there are no numbers over slices."),
         (results.ceilings or not results.virtual, "The ceiling of this virtual cohort was not computed."),
     ):
         if not known:
@@ -138,11 +148,10 @@ def _training(name: str, fit: Mapping[str, object]) -> str:
     end = f" to {values['last_rate']}" if schedule == "exponential" and "last_rate" in values else ""
     shape = f" ({schedule.replace('_', ' ')})" if schedule else ""
     length = f"{values['epochs']} epochs" if fit.get("epochs") else f"at most {values.get('max_steps', '?')} steps"
+    optimizer = _NAMES.get(values.get("optimizer", ""), "AdamW")
     who = name.removesuffix(".fit").replace("_", " ")
     rate = f"learning rate {values['learning_rate']}{end}{shape}"
-    return (
-        f"Training of {who}: {values.get('optimizer', 'AdamW')}, {rate}, batches of {values['batch_size']}, {length}."
-    )
+    return f"Training of {who}: {optimizer}, {rate}, batches of {values['batch_size']}, {length}."
 
 
 def _headlines(results: StudyResults) -> list[Headline]:
@@ -180,7 +189,7 @@ def _members(results: StudyResults, group: Group) -> str:
     ages = own.chronological_age_years
     span = f"aged {ages.min():.1f} to {ages.max():.1f} years"
     sites = ", ".join(own.sites())
-    return f"{own.subjects} subjects with predictions ({sexes}) of {sites}, {span}; {len(own):,} predictions"
+    return f"{own.subjects} subjects with predictions ({sexes}), imaged at {sites}, {span}; {len(own):,} predictions"
 
 
 def _picture(text: FigureText, figures: Path) -> Picture:

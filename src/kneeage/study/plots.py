@@ -25,6 +25,7 @@ from kneeage.study.reliability import Reliability
 from kneeage.study.results import GroupCeiling, StudyResults, TrainingLog
 from kneeage.study.roc import RocPanel
 from kneeage.study.tables import lettered_panels, of_group, panel_letter
+from kneeage.study.views import READER_WORDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -290,7 +291,7 @@ def _best_readers(axis: Axes, ceilings: Sequence[GroupCeiling]) -> None:
         axis.stairs(
             *(heights, [*ages_years, ages_years[-1] + 1]),
             baseline=None,
-            color=INK if place == 0 else FAINT,
+            color=(INK, FAINT, "0.3")[place % 3],
             linestyle=DASHES[place % len(DASHES)],
-            label=f"best reader who knows: {given.ceiling.reader.value}",
+            label=f"best reader {READER_WORDS[given.ceiling.reader]}",
         )

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kneeage.study.intervals import LEVEL
 from kneeage.study.predictions import FloatArray, IntArray, Predictions
 
 Metric = Callable[[Predictions], float]
+BoolArray = NDArray[np.bool_]
 
 REPLICATES = 2000
 # Largest difference that counts as none, as a share. Source: ours, fixed before any study was run.
@@ -115,6 +117,25 @@ def bootstrap_difference(
     return _summarised(value, values, resampling.level, first.subjects + second.subjects)
 
 
+def bootstrap_ratio(
+    part: FloatArray | BoolArray, whole: FloatArray | BoolArray, resampling: Resampling = RESAMPLING
+) -> Bootstrapped:
+    """Divide the sums of two values of every subject, both of the same drawn subjects.
+
+    Args:
+        part: One value per subject, shape (n,).
+        whole: Another of the same subjects, shape (n,).
+        resampling: How it is done.
+
+    Returns:
+        Sum of the first over sum of the second; NaN where the second has the sum 0.
+    """
+    rng = np.random.default_rng(resampling.seed)
+    drawn = rng.integers(len(part), size=(resampling.replicates, len(part)))
+    values = _ratios(part[drawn].sum(axis=1), whole[drawn].sum(axis=1))
+    return _summarised(float(_ratios(part.sum(), whole.sum())), values, resampling.level, len(part))
+
+
 def equivalence(
     first: Predictions,
     second: Predictions,
@@ -145,6 +166,12 @@ def equivalence(
     p_value = (beyond + 1) / (len(values) + 1) if len(values) else float("nan")
     inside = -margin < value < margin
     return Equivalence(difference, margin, p_value, bool(inside and p_value < SIGNIFICANCE))
+
+
+def _ratios(parts: FloatArray, wholes: FloatArray) -> FloatArray:
+    """Divide; NaN where there is nothing to divide by."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.asarray(wholes) == 0, np.nan, np.divide(parts, wholes))
 
 
 def _differences(first: Predictions, second: Predictions, metric: Metric, resampling: Resampling) -> FloatArray:

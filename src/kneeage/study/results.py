@@ -10,7 +10,7 @@ from kneeage.cohort.summary import GroupSummary
 from kneeage.core.errors import InputRefusedError
 from kneeage.phantom.cohort.ceiling import Ceiling
 from kneeage.study.assessment import Assessment
-from kneeage.study.predictions import Group, Predictions
+from kneeage.study.predictions import Group, IntArray, Predictions
 
 # Population of a cohort that the project made itself.
 VIRTUAL = "virtual"
@@ -87,12 +87,14 @@ class GroupCeiling:
     Args:
         group: Whose subjects; the very same that have predictions.
         ceiling: As ``kneeage.phantom.cohort.ceiling.score`` finds it.
-        exact_year_by_class: Its exact-year accuracy by completed years; may be empty.
+        told: Completed years that this reader calls of every subject.
+        exact_year_by_class: Share of those called rightly, by completed years; classes without a subject have none.
     """
 
     group: Group
     ceiling: Ceiling
-    exact_year_by_class: Mapping[int, float] = field(default_factory=dict)
+    told: Mapping[str, int] = field(repr=False)
+    exact_year_by_class: Mapping[int, float]
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ class StudyResults:
         settings: The resolved settings, nested.
         folds: How many folds the study shall have; those without predictions are said to be missing.
         predictions: Of the folds that are done, internal and external.
+        slice_confusions: Of slices: true against called classes, shape (c, c), by group and fold; empty where nothing
+            is known of slices.
         assessment: ``assess`` of the same predictions.
         groups: Columns of Table 1: training and validation subjects of the first fold, external subjects.
         logs: Of every fold and stage of training.
@@ -146,6 +150,7 @@ class StudyResults:
     predictions: Predictions
     assessment: Assessment
     groups: tuple[GroupSummary, ...]
+    slice_confusions: Mapping[Group, Mapping[int, IntArray]] = field(default_factory=dict)
     logs: tuple[TrainingLog, ...] = ()
     dice: tuple[PlateDice, ...] = ()
     ceilings: tuple[GroupCeiling, ...] = ()

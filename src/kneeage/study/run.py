@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kneeage.cohort.folder import Cohort
-from kneeage.cohort.split import Split, make_folds, write_split
+from kneeage.cohort.split import Split, make_folds
+from kneeage.cohort.split_files import write_split
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.errors import InputRefusedError, UsageError
 from kneeage.io.bundle import Bundle, load_bundle
 from kneeage.io.output import require_free
-from kneeage.learn.prepared_cohort import PreparedCohort, Runner, Tell, prepare_cohort
+from kneeage.learn.prepared_cohort import PreparedCohort, Runner, prepare_cohort
 from kneeage.learn.presets import save_config
 from kneeage.learn.virtual_bundle import proved_seeds
 from kneeage.phantom.cohort.workers import on_cluster
@@ -26,10 +27,10 @@ from kneeage.study.audit import (
     of_foreign_segmenter,
     require_clean,
 )
-from kneeage.study.best_reader import as_plain, group_ceilings
+from kneeage.study.best_reader import READERS, BestReader, as_plain, group_ceilings
 from kneeage.study.checking import LABELLED, PIXELS, STUDY, CheckJob
 from kneeage.study.collect import finished_predictions, write_documents
-from kneeage.study.fold import END_TO_END, FoldJob, Say, in_turn, run_fold
+from kneeage.study.fold import END_TO_END, Counting, FoldJob, Say, duration, in_turn, run_fold
 from kneeage.study.people import Excluded, People, in_classes, read_people
 from kneeage.study.predictions import Group
 from kneeage.study.results import AuditFinding
@@ -41,11 +42,14 @@ from kneeage.study.run_folder import (
     LEAKY_WORDS,
     PLAN_FILE,
     PREPARED_FOLDER,
+    READERS_FILE,
     SCHEMA_VERSION,
     SPLIT_FILE,
     SUBJECTS_FILE,
     as_json,
     csv_text,
+    fold_folder,
+    is_done,
     keep_file,
     replace_file,
 )
@@ -55,10 +59,8 @@ from kneeage.study.settings import StudySettings
 _WHERE = ("workers", "progress_bar", "tensorboard", "accelerator", "devices", "nodes", "strategy")
 _CHECKED = "checked"
 SUBJECT_COLUMNS = ("subject_id", "group", "fold", "site", "sex", "chronological_age_years", "labelled")
+READER_COLUMNS = ("group", "subject_id", *(reader.value for reader in READERS))
 _MOST_SAID = 5
-
-# Shows how far a stage is, while its block lasts; see ``kneeage.cli.speak.counting``.
-Counting = Callable[[str], AbstractContextManager[Tell]]
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,10 @@ def run_study(
     """
     job = begin_study(request, run, say=say, counting=counting)
     _prepare(job, run, say, counting)
-    _do_folds(job, request.folds, run, scheduler, say)
+    if scheduler is None:
+        _do_folds(job, request.folds, run, say, counting)
+    else:
+        _send_folds(job, request.folds, scheduler, say)
     say("writing the documents")
     _write_ceilings(job)
     return _documents(job.run)
@@ -315,13 +320,28 @@ def _prepare(job: FoldJob, run: Runner, say: Say, counting: Counting) -> None:
         say(f"{len(reasons)} {group.value} subjects get no prediction, such as {first[0]}: {first[1]}")
 
 
-def _do_folds(job: FoldJob, chosen: Sequence[int] | None, run: Runner, scheduler: str | None, say: Say) -> None:
-    """Do the folds, here one after the other or on a cluster side by side."""
-    folds = sorted(set(range(job.settings.deal.folds) if chosen is None else chosen))
-    if scheduler is None:
-        for fold in folds:
-            run_fold(job, fold, run, say)
-        return
+def _to_do(job: FoldJob, chosen: Sequence[int] | None, say: Say) -> list[int]:
+    """List the folds that are asked for and not finished; say which are."""
+    asked = sorted(set(range(job.settings.deal.folds) if chosen is None else chosen))
+    done = [fold for fold in asked if is_done(fold_folder(job.run, fold))]
+    for fold in done:
+        say(f"fold {fold}: finished before")
+    return [fold for fold in asked if fold not in done]
+
+
+def _do_folds(job: FoldJob, chosen: Sequence[int] | None, run: Runner, say: Say, counting: Counting) -> None:
+    """Do the folds here, one after the other."""
+    folds, started = _to_do(job, chosen, say), time.monotonic()
+    for done, fold in enumerate(folds, 1):
+        run_fold(job, fold, run, say, counting)
+        if done < len(folds):
+            left = (time.monotonic() - started) / done * (len(folds) - done)
+            say(f"{done} of {len(folds)} folds done, about {duration(left)} left")
+
+
+def _send_folds(job: FoldJob, chosen: Sequence[int] | None, scheduler: str, say: Say) -> None:
+    """Do the folds on a cluster, side by side."""
+    folds = _to_do(job, chosen, say)
     for done, _ in enumerate(on_cluster(partial(run_fold, job), folds, scheduler), 1):
         say(f"{done} of {len(folds)} folds finished on the cluster")
 
@@ -330,10 +350,19 @@ def _write_ceilings(job: FoldJob) -> None:
     """Write how well the best readers would do on the subjects that have predictions, where they are virtual."""
     predictions = finished_predictions(job.run, job.settings)
     found = {
-        group.value: group_ceilings(
+        group: group_ceilings(
             job.people.cohort(group), set(predictions.of_group(group).subject_id.tolist()), job.people.classes
         )
         for group in Group
     }
-    rows = [{"group": group, **as_plain(each)} for group, ceilings in found.items() for each in ceilings]
+    rows = [{"group": group.value, **as_plain(each.ceiling)} for group, own in found.items() for each in own]
+    replace_file(job.run / READERS_FILE, csv_text(READER_COLUMNS, list(_told_rows(found))))
     replace_file(job.run / CEILINGS_FILE, as_json(rows))
+
+
+def _told_rows(found: Mapping[Group, Sequence[BestReader]]) -> Iterator[dict[str, object]]:
+    """List what the best readers call every subject."""
+    for group, own in found.items():
+        for subject in own[0].told if own else ():
+            told = {each.ceiling.reader.value: each.told[subject] for each in own}
+            yield {"group": group.value, "subject_id": subject, **told}

@@ -11,8 +11,10 @@ from typing import Any
 
 from kneeage.core.errors import InputRefusedError, OutputError, UsageError
 
-PLAN_FILE, CONFIG_FILE, AUDIT_FILE, CEILINGS_FILE = "plan.json", "config.yaml", "audit.json", "ceilings.json"
-SUBJECTS_FILE, EXCLUDED_FILE, SPLIT_FILE = "subjects.csv", "excluded.csv", "split.csv"
+PLAN_FILE, CONFIG_FILE, AUDIT_FILE = "plan.json", "config.yaml", "audit.json"
+CEILINGS_FILE, READERS_FILE = "ceilings.json", "best_readers.csv"
+SUBJECTS_FILE, EXCLUDED_FILE = "subjects.csv", "excluded.csv"
+SPLIT_FILE, SPLIT_FACTS_FILE = "split.csv", "split.json"
 PREPARED_FOLDER = "prepared"
 FOLD_CONFIG_FILE, METRICS_FILE, CURVES_FILE, DONE_FILE = "config.json", "metrics.json", "curves.csv", "done.json"
 PREDICTIONS_FILE, SLICES_FILE = "predictions.csv", "slices.csv"

@@ -5,11 +5,31 @@ Source: Gao et al., Table 2, whose rows "sensitivity" and "specificity" are swap
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kneeage.study.comparison import Comparison, compare
-from kneeage.study.metrics import Measure, cells
-from kneeage.study.predictions import Group, Predictions
+from kneeage.study.comparison import FEWEST, Comparison, Summary, compare, summarise
+from kneeage.study.metrics import Measure
+from kneeage.study.predictions import FloatArray
+
+# Of every measure an array of shape (folds, classes).
+Cells = Mapping[Measure, FloatArray]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and spread of the values of a group, as far as they are defined.
+
+    Args:
+        mean: Mean; NaN where there is no value.
+        sd: Standard deviation of the sample; NaN where there are fewer than two values.
+        n: How many values are defined.
+    """
+
+    mean: float
+    sd: float
+    n: int
 
 
 @dataclass(frozen=True)
@@ -18,34 +38,54 @@ class Table2Row:
 
     Args:
         measure: What is measured of one class in one fold.
-        comparison: The external (test) group first, the internal (validation) group second, as printed.
+        first: The external (test) group, as printed.
+        second: The internal (validation) group.
+        comparison: Both compared; None where a group has fewer than two values.
         values: How many values each group would have if all were defined: classes times folds.
     """
 
     measure: Measure
-    comparison: Comparison
+    first: Spread
+    second: Spread
+    comparison: Comparison | None
     values: tuple[int, int]
 
 
-def table2(predictions: Predictions) -> tuple[Table2Row, ...]:
+def table2(external: Cells, internal: Cells) -> tuple[Table2Row, ...]:
     """Make Table 2.
 
     Args:
-        predictions: Of both groups and all folds, slice-level or subject-level.
+        external: Values of the external group, as ``metrics.cells`` gives them, of slices or of subjects.
+        internal: Values of the internal group.
 
     Returns:
         One row per measure. A value that is not defined, such as the recall of a class without a subject in a fold, is
-        left out; ``comparison`` has the number that remained.
-
-    Raises:
-        InputRefusedError: A group has fewer than two values.
+        left out, and the number that remains is counted. So small a study may have too few for a test, or for a mean.
     """
-    external, internal = cells(predictions, Group.EXTERNAL), cells(predictions, Group.INTERNAL)
-    return tuple(
-        Table2Row(
-            measure,
-            compare(external[measure].ravel().tolist(), internal[measure].ravel().tolist()),
-            (external[measure].size, internal[measure].size),
-        )
-        for measure in Measure
+    return tuple(_row(measure, external[measure], internal[measure]) for measure in Measure)
+
+
+def _row(measure: Measure, external: FloatArray, internal: FloatArray) -> Table2Row:
+    """Make one row."""
+    first, second = (_defined(values) for values in (external, internal))
+    enough = min(len(first), len(second)) >= FEWEST
+    return Table2Row(
+        measure,
+        _spread(first),
+        _spread(second),
+        compare(first, second) if enough else None,
+        (external.size, internal.size),
     )
+
+
+def _defined(values: FloatArray) -> list[float]:
+    """List the values that are defined."""
+    return [float(value) for value in values.ravel() if not math.isnan(value)]
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    """Summarise values, of which there may be none."""
+    if len(values) < FEWEST:
+        return Spread(values[0] if values else math.nan, math.nan, len(values))
+    found: Summary = summarise(values)
+    return Spread(found.mean, found.sd, found.n)

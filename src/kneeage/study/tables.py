@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from kneeage.cohort.summary import table_rows
 from kneeage.study.assessment import METRICS, GroupAssessment
-from kneeage.study.ceiling_share import ceiling_shares
+from kneeage.study.ceiling_share import accuracy_share, ceiling_shares
 from kneeage.study.comparison import SignificanceTest
 from kneeage.study.intervals import Proportion
-from kneeage.study.metrics import Measure, Overall, cells
-from kneeage.study.predictions import Group, Predictions, subject_level
+from kneeage.study.metrics import Measure, Overall, cells_of, class_rates, fold_confusions
+from kneeage.study.predictions import Group, IntArray, one_vote, subject_level
 from kneeage.study.reliability import Reliability
+from kneeage.study.resampling import Bootstrapped
 from kneeage.study.results import GroupCeiling, StudyResults
 from kneeage.study.roc import RocPanel, roc_panels
-from kneeage.study.table2 import table2
+from kneeage.study.table2 import Table2Row, table2
 from kneeage.study.thresholds import ThresholdNumbers
 
 Cell = str | int | float | None
 Row = tuple[Cell, ...]
+# True against called classes, by group and fold.
+Confusions = Mapping[Group, Mapping[int, IntArray]]
 
 # The row of the paper's Table 2 that holds a measure. Source: Gao et al.; docs/statistics.md on what is swapped.
 PRINTED_ROWS = {
@@ -64,8 +67,8 @@ def study_tables(results: StudyResults) -> tuple[Table, ...]:
     """Make all tables of a study; one that nothing is known for is left out."""
     made = (
         table_1(results),
-        *(_table_2(name, rows) for name, rows in _levels_of("table2", results.predictions).items()),
-        _cells(results.predictions),
+        *(_table_2(f"table2_{name}", counts) for name, counts in level_confusions(results).items()),
+        _cells(results),
         _confusion(results),
         _levels(results),
         _thresholds(results),
@@ -110,13 +113,20 @@ def panel_letter(place: int) -> str:
     return chr(ord("A") + place) if place < 26 else str(place + 1)
 
 
-def _levels_of(name: str, predictions: Predictions) -> dict[str, Predictions]:
-    """Name the rows that a table of the paper is made from: subjects, and slices where there are any."""
-    by_slice = {f"{name}_slices": predictions} if predictions.by_slice else {}
-    return {f"{name}_subjects": subject_level(predictions)} | by_slice
+def level_confusions(results: StudyResults) -> dict[str, Confusions]:
+    """Count what a table of the paper is made from: subjects, and slices where something is known of them."""
+    models = subject_level(results.predictions)
+    by_slice = {"slices": results.slice_confusions} if results.slice_confusions else {}
+    return {"subjects": {group: fold_confusions(models, group) for group in Group}} | by_slice
 
 
-def _table_2(name: str, predictions: Predictions) -> Table:
+def table_2_rows(counts: Confusions) -> tuple[Table2Row, ...]:
+    """Make Table 2 from the confusion matrices of both groups."""
+    external, internal = (cells_of(list(counts[group].values())) for group in (Group.EXTERNAL, Group.INTERNAL))
+    return table2(external, internal)
+
+
+def _table_2(name: str, counts: Confusions) -> Table:
     """Make Table 2 with its rows named rightly."""
     columns = (
         *("measure", "row_in_the_paper", "external_n", "external_mean", "external_sd"),
@@ -124,9 +134,9 @@ def _table_2(name: str, predictions: Predictions) -> Table:
         *("paper_external_mean", "paper_internal_mean"),
     )
     rows = []
-    for row in table2(predictions):
-        first, second = row.comparison.first, row.comparison.second
-        tests = (row.comparison.levene, row.comparison.t, row.comparison.welch)
+    for row in table_2_rows(counts):
+        first, second, found = row.first, row.second, row.comparison
+        tests = (None, None, None) if found is None else (found.levene, found.t, found.welch)
         printed = PRINTED_MEANS.get(row.measure, (None, None))
         rows.append(
             (
@@ -142,22 +152,24 @@ def _test(test: SignificanceTest | None) -> Row:
     return (None, None) if test is None else (test.statistic, test.p_value)
 
 
-def _cells(predictions: Predictions) -> Table:
+def _cells(results: StudyResults) -> Table:
     """List every class in every fold, from subjects and from slices."""
     columns = ("rows_are", "group", "fold", "age_years", "rows", *(measure.value for measure in Measure))
-    levels = _levels_of("", predictions)
-    rows = tuple(row for name, level in levels.items() for group in Group for row in _cell_rows(name, level, group))
-    return Table("cells", columns, rows)
+    rows = [
+        (name, group.value, fold, *cell)
+        for name, counts in level_confusions(results).items()
+        for group in Group
+        for fold, own in counts[group].items()
+        for cell in _cell_rows(own, results.assessment.classes)
+    ]
+    return Table("cells", columns, tuple(rows))
 
 
-def _cell_rows(name: str, predictions: Predictions, group: Group) -> Iterator[Row]:
-    """List the classes and folds of one group."""
-    own, measured = predictions.of_group(group), cells(predictions, group)
-    for place, fold in enumerate(own.folds):
-        true = own.of_fold(fold).true_class
-        for column, age in enumerate(own.classes):
-            values = (float(measured[measure][place, column]) for measure in Measure)
-            yield (name.strip("_"), group.value, fold, age, int((true == column).sum()), *values)
+def _cell_rows(counts: IntArray, classes: Sequence[int]) -> Iterator[Row]:
+    """List the classes of one confusion matrix."""
+    rates = class_rates(counts)
+    for place, age in enumerate(classes):
+        yield (age, int(counts[place].sum()), *(float(rates[measure][place]) for measure in Measure))
 
 
 def _confusion(results: StudyResults) -> Table:
@@ -289,7 +301,8 @@ def _dice(results: StudyResults) -> Table:
 
 def _ceilings(results: StudyResults) -> Table:
     """Set what was reached beside what the best readers do."""
-    columns = ("group", "reader", "subjects", "measure", "best", "best_error", "reached", "share_of_best")
+    shares = ("share_of_best", "share_low", "share_high")
+    columns = ("group", "reader", "subjects", "measure", "best", "best_error", "reached", *shares)
     rows = tuple(row for each in results.ceilings for row in _ceiling(results, each))
     return Table("ceiling", columns, rows)
 
@@ -297,19 +310,21 @@ def _ceilings(results: StudyResults) -> Table:
 def _ceiling(results: StudyResults, given: GroupCeiling) -> Iterator[Row]:
     """Set one group beside one reader."""
     reached, best = of_group(results, given.group).votes, given.ceiling
-    shares = ceiling_shares(reached, best)
-    for name, limit, value, share in (
-        ("accuracy", best.exact_year, reached.accuracy, shares.accuracy),
-        ("macro_recall", best.macro_recall, reached.macro_recall, shares.macro_recall),
-        ("within_one_year", best.within_one_year, reached.within_one_year, shares.within_one_year),
-        (
-            "mean_absolute_error_years",
-            best.mean_absolute_error_years,
-            reached.mean_absolute_error_years,
-            shares.mean_absolute_error,
-        ),
+    shares, interval = ceiling_shares(reached, best), accuracy_share_of(results, given)
+    for name, limit, share in (
+        ("accuracy", best.exact_year, shares.accuracy),
+        ("macro_recall", best.macro_recall, shares.macro_recall),
+        ("within_one_year", best.within_one_year, shares.within_one_year),
+        ("mean_absolute_error_years", best.mean_absolute_error_years, shares.mean_absolute_error),
     ):
-        yield (given.group.value, best.reader.value, best.subjects, name, limit.value, limit.error, value, share)
+        bounds = (interval.low, interval.high) if name == "accuracy" else (None, None)
+        place = (given.group.value, best.reader.value, best.subjects, name)
+        yield (*place, limit.value, limit.error, getattr(reached, name), share, *bounds)
+
+
+def accuracy_share_of(results: StudyResults, given: GroupCeiling) -> Bootstrapped:
+    """Give the share of a reader's accuracy that was reached, with its interval."""
+    return accuracy_share(one_vote(results.predictions.of_group(given.group)), given.told)
 
 
 def _audit(results: StudyResults) -> Table:

@@ -7,17 +7,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kneeage.cohort.summary import table_rows
+from kneeage.phantom.cohort.ceiling import Reader
 from kneeage.study.ceiling_share import ceiling_shares
-from kneeage.study.comparison import SignificanceTest, Summary
+from kneeage.study.comparison import SignificanceTest
 from kneeage.study.intervals import Proportion
 from kneeage.study.metrics import Measure, Overall, cells
 from kneeage.study.predictions import Group, Predictions, subject_level
 from kneeage.study.resampling import Bootstrapped
-from kneeage.study.results import StudyResults
-from kneeage.study.table2 import table2
-from kneeage.study.tables import PRINTED_MEANS, PRINTED_ROWS, of_group
+from kneeage.study.results import GroupCeiling, StudyResults
+from kneeage.study.table2 import Spread
+from kneeage.study.tables import (
+    PRINTED_MEANS,
+    PRINTED_ROWS,
+    Confusions,
+    accuracy_share_of,
+    level_confusions,
+    of_group,
+    table_2_rows,
+)
 
-NOTHING = "–"
+NOTHING, NOT_DEFINED = "–", "not defined"
 _MEASURES = {
     Measure.PUBLISHED_ACCURACY: "“Accuracy” as published: recall",
     Measure.ONE_VS_REST_ACCURACY: "Accuracy, one against the rest",
@@ -53,15 +62,15 @@ class View:
 
 def study_views(results: StudyResults) -> dict[str, View]:
     """Make all tables of the page by name; one without rows says that there is nothing to show."""
-    predictions = results.predictions
+    levels = {f"table2_{name}": _table_2(counts) for name, counts in level_confusions(results).items()}
     return {
         "table1": View(
             ("Completed years", *(group.name for group in results.groups)),
             tuple(tuple(cell or NOTHING for cell in row) for row in table_rows(results.groups)),
         ),
-        "table2": _table_2(subject_level(predictions)),
-        "table2_slices": _table_2(predictions) if predictions.by_slice else View((), ()),
-        "recall": _recall(subject_level(predictions)),
+        "table2": levels["table2_subjects"],
+        "table2_slices": levels.get("table2_slices", View((), ())),
+        "recall": _recall(subject_level(results.predictions)),
         "levels": View(("Group, rows", "Rows", *METRIC_WORDS.values(), "Mean error, years"), tuple(_levels(results))),
         "thresholds": View(_THRESHOLD_HEADER, tuple(_thresholds(results))),
         "differences": View(("External less internal", "Difference", "95 % interval"), tuple(_differences(results))),
@@ -126,31 +135,33 @@ def _setting(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _table_2(predictions: Predictions) -> View:
+def _table_2(counts: Confusions) -> View:
     """Write Table 2 with its rows named rightly."""
     header = ("Measure", "Row in the paper", "Test", "Validation", "Levene F", "P", "t", "P", "Paper: test; validation")
     rows = []
-    for row in table2(predictions):
-        printed = PRINTED_MEANS.get(row.measure)
+    for row in table_2_rows(counts):
+        printed, found = PRINTED_MEANS.get(row.measure), row.comparison
+        tests = (None, None) if found is None else (found.levene, found.t)
         rows.append(
             (
                 *(_MEASURES[row.measure], PRINTED_ROWS[row.measure] or "not printed"),
-                *(_summary(row.comparison.first), _summary(row.comparison.second)),
-                *(*_test(row.comparison.levene), *_test(row.comparison.t)),
+                *(_spread(row.first), _spread(row.second), *_test(tests[0]), *_test(tests[1])),
                 NOTHING if printed is None else "; ".join(f"{mean:.5f}" for mean in printed),
             )
         )
     return View(header, tuple(rows))
 
 
-def _summary(summary: Summary) -> str:
-    """Write mean, SD and number of values."""
-    return f"{summary.mean:.5f} ± {summary.sd:.5f} (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{summary.n})"
+def _spread(spread: Spread) -> str:
+    """Write mean, SD and number of values; a single value has no SD, and of none there is no mean."""
+    words = [NOT_DEFINED if math.isnan(value) else f"{value:.5f}" for value in (spread.mean, spread.sd)]
+    shown = " ± ".join(words) if spread.n else NOT_DEFINED
+    return f"{shown} (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{spread.n})"
 
 
 def _test(test: SignificanceTest | None) -> tuple[str, str]:
     """Write a statistic and its P."""
-    return (NOTHING, NOTHING) if test is None else (decimals(test.statistic), p_value(test.p_value))
+    return (NOT_DEFINED, NOTHING) if test is None else (decimals(test.statistic), p_value(test.p_value))
 
 
 def _recall(predictions: Predictions) -> View:
@@ -229,23 +240,61 @@ def _dice(results: StudyResults) -> Iterator[tuple[str, ...]]:
         yield (plate, group.value, *texts)
 
 
-_CEILING_HEADER = ("Group, reader who knows", "Measure", "Best", "Reached", "Share of the best, %")
+# How a reader is called: the ceilings (a), (b) and (c) of the documentation.
+READER_WORDS = {
+    Reader.LATENTS: "(a) all latents, sex, height and weight",
+    Reader.PLATES: "(b) the plates alone",
+    Reader.MEASURED: "(c) thickness and openness as measured, sex, height and weight",
+}
+_CEILING_HEADER = ("Measure, one vote per subject", "Reached", *READER_WORDS.values())
 
 
 def _ceilings(results: StudyResults) -> Iterator[tuple[str, ...]]:
-    """Set what was reached beside what the best readers do."""
+    """Set what was reached beside what each best reader does, and the share of it."""
+    for group in Group:
+        readers = {given.ceiling.reader: given for given in results.ceilings if given.group is group}
+        if not readers:
+            continue
+        columns = [_ceiling(results, readers[reader]) if reader in readers else {} for reader in READER_WORDS]
+        for name, limit in _CEILING_MEASURES.items():
+            place = f"{METRIC_WORDS[name]} ({group.value})"
+            reached = metric(name, getattr(of_group(results, group).votes, name))
+            yield (place, reached, *(column.get(limit, NOTHING) for column in columns))
+
+
+# What a ceiling calls the measures of a study.
+_CEILING_MEASURES = {
+    "accuracy": "exact_year",
+    "macro_recall": "macro_recall",
+    "within_one_year": "within_one_year",
+    "mean_absolute_error_years": "mean_absolute_error_years",
+}
+
+
+def _ceiling(results: StudyResults, given: GroupCeiling) -> dict[str, str]:
+    """Write what one reader does, and which share of it was reached, by measure."""
+    best, found = given.ceiling, ceiling_shares(of_group(results, given.group).votes, given.ceiling)
+    shares = (found.accuracy, found.macro_recall, found.within_one_year, found.mean_absolute_error)
+    texts = {
+        limit: f"{metric(name, getattr(best, limit).value)}; reached {percent(share)} % of it"
+        for (name, limit), share in zip(_CEILING_MEASURES.items(), shares, strict=True)
+    }
+    interval = accuracy_share_of(results, given)
+    texts["exact_year"] += f" ({percent(interval.low)} to {percent(interval.high)})"
+    return texts
+
+
+def ceiling_sentences(results: StudyResults) -> Iterator[str]:
+    """Say of each group which share of the accuracy of ceiling (c) was reached."""
     for given in results.ceilings:
-        best, reached = given.ceiling, of_group(results, given.group).votes
-        shares = ceiling_shares(reached, best)
-        for name, limit, share in (
-            ("accuracy", best.exact_year, shares.accuracy),
-            ("macro_recall", best.macro_recall, shares.macro_recall),
-            ("within_one_year", best.within_one_year, shares.within_one_year),
-            ("mean_absolute_error_years", best.mean_absolute_error_years, shares.mean_absolute_error),
-        ):
-            place = f"{given.group.value}, {best.reader.value}"
-            numbers = (metric(name, limit.value), metric(name, getattr(reached, name)), percent(share))
-            yield (place, METRIC_WORDS[name], *numbers)
+        if given.ceiling.reader is Reader.MEASURED:
+            share = accuracy_share_of(results, given)
+            yield (
+                f"{given.group.value.capitalize()}: the completed year is told of "
+                f"{percent(of_group(results, given.group).votes.accuracy)} % of the subjects, which is "
+                f"{percent(share.value)} % (95 % interval {percent(share.low)} to {percent(share.high)} %) of what the "
+                f"best reader (c) tells of the same subjects, {percent(given.ceiling.exact_year.value)} %."
+            )
 
 
 def _audit(results: StudyResults) -> Iterator[tuple[str, ...]]:

@@ -132,17 +132,46 @@ def test_what_is_finished_is_kept(tmp_path: Path) -> None:
     assert told == [(3, 3)]
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "facts"])
-def test_a_damaged_subject_is_made_anew(damage: str, tmp_path: Path) -> None:
-    folder = tmp_path / "cohort"
-    make(folder)
-    before = digests(folder)
-    place = next((folder / "subjects").iterdir())
-    if damage == "cut":
-        (place / "image.nii.gz").write_bytes((place / "image.nii.gz").read_bytes()[:-5])
+@pytest.mark.parametrize("change", ["edited", "cut", "gone"])
+def test_a_changed_subject_is_named_and_kept(change: str, whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "cohort"))
+    name = roster(SMALL_PRESET, 6, 1)[2].subject_id
+    labels = folder / "subjects" / name / "labels.nii.gz"
+    if change == "gone":
+        labels.unlink()
     else:
-        (place / {"gone": "labels.nii.gz", "facts": "subject.json"}[damage]).unlink()
-    assert make(folder).kept == 2
+        labels.write_bytes(labels.read_bytes()[:-5] if change == "cut" else b"somebody's work of a week")
+    before = digests(folder)
+    assert make(folder, small_recipe(6)) == MadeCohort(subjects=6, kept=6, changed=(name,))
+    assert digests(folder) == before
+
+
+def test_a_subject_that_was_moved_away_is_made_anew(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "cohort"))
+    (folder / "subjects" / _first_id()).rename(tmp_path / "moved")
+    assert make(folder, small_recipe(6)) == MadeCohort(subjects=6, kept=5)
+    assert digests(folder) == digests(whole)
+
+
+@pytest.mark.parametrize("facts", [None, "{}", "[1"])
+def test_a_subject_without_its_facts_is_named_and_nothing_is_made(facts: str | None, tmp_path: Path) -> None:
+    folder = tmp_path / "cohort"
+    place = folder / "subjects" / _first_id()
+    make(folder, small_recipe(1))
+    (place / "subject.json").unlink()
+    if facts is not None:
+        (place / "subject.json").write_text(facts, encoding="utf-8")
+    before = digests(folder)
+    with pytest.raises(OutputError, match=rf"{_first_id()}.* has no sound subject.json, .* move that folder"):
+        make(folder, small_recipe(1))
+    assert digests(folder) == before
+
+
+def test_a_subject_that_is_there_is_never_written_again(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "cohort"))
+    (folder / "subjects" / _first_id() / "labels.nii.gz").write_bytes(b"drawn by hand")
+    before = digests(folder)
+    make_member(folder, small_recipe(6), roster(SMALL_PRESET, 6, 1)[0])
     assert digests(folder) == before
 
 
@@ -226,7 +255,7 @@ def test_an_edited_table_is_kept_beside_a_new_one(tmp_path: Path) -> None:
     for number in (1, 2):
         table.write_bytes(before + b"my note\n")
         made = make(folder, small_recipe(1))
-        assert made == MadeCohort(1, 1, folder / f"subjects.edited-{number}.csv")
+        assert made == MadeCohort(1, 1, edited_table=folder / f"subjects.edited-{number}.csv")
         assert made.edited_table is not None
         assert made.edited_table.read_bytes() == before + b"my note\n"
         assert table.read_bytes() == before

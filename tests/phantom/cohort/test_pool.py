@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +50,14 @@ def test_half_of_the_subjects_are_painted_on_pixels_half_as_wide(folder: Path) -
 def test_sharp_slices_show_the_same_knees_acquired_finer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[float, float]] = []
     monkeypatch.setattr(pool, "render", lambda *acquisition: _seen(seen, *acquisition))
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", ThreadPoolExecutor)  # spares the start of processes
     usual, sharp = (_all_drawn(tmp_path / str(share), share) for share in (0.0, 1.0))
-    same = [_mirrored_like(slices, labels, wanted) for (slices, labels), (_, wanted) in zip(sharp, usual, strict=True)]
-    assert np.mean([label > 0 for _, label in usual]) > 0.02
-    assert np.mean([a[1] == b[1] for a, b in zip(usual, same, strict=True)]) > 0.995
-    assert np.mean([np.corrcoef(a[0].ravel(), b[0].ravel())[0, 1] for a, b in zip(usual, same, strict=True)]) > 0.9
-    coarse, fine = np.array(seen[:4]), np.array(seen[4:])
+    same = [_mirrored_like(image, label, wanted) for (image, label), (wanted, _) in zip(sharp, usual, strict=True)]
+    assert sum(bool(label.any()) for _, label in usual) >= 2
+    for (image, label), (sharp_image, sharp_label) in zip(usual, same, strict=True):
+        assert np.mean(sharp_label == label) > 0.995
+        assert _likeness(sharp_image, image) > 0.9
+    coarse, fine = np.array(seen[:3]), np.array(seen[3:])
     np.testing.assert_allclose(fine[:, 0], coarse[:, 0] / 2, rtol=1e-6)
     assert (fine[:, 1] < coarse[:, 1]).all()
 
@@ -76,15 +79,20 @@ Drawn = tuple[np.ndarray, np.ndarray]
 
 
 def _all_drawn(folder: Path, sharp_share: float) -> list[Drawn]:
-    paint_pool(folder, PoolSettings(subjects=4, slices_per_subject=1, seed=6, sharp_share=sharp_share), workers=1)
+    paint_pool(folder, PoolSettings(subjects=3, slices_per_subject=1, seed=6, sharp_share=sharp_share), workers=1)
     slices = SlicePool(folder, t1_share=1.0)
     return [slices.draw(index, np.random.default_rng(index)) for index in range(len(slices))]
 
 
 def _mirrored_like(image: np.ndarray, label: np.ndarray, wanted: np.ndarray) -> Drawn:
-    """Mirror a slice, as drawing does half of the time, where its labels then fit better."""
-    mirrored = (label[:, ::-1] == wanted).mean() > (label == wanted).mean()
+    """Mirror a slice, as drawing does half of the time, where its image then fits better; some have no labels."""
+    mirrored = _likeness(image[:, ::-1], wanted) > _likeness(image, wanted)
     return (image[:, ::-1], label[:, ::-1]) if mirrored else (image, label)
+
+
+def _likeness(image: np.ndarray, other: np.ndarray) -> float:
+    """Correlate two images."""
+    return float(np.corrcoef(image.ravel(), other.ravel())[0, 1])
 
 
 def test_depths_follow_the_size_of_the_knee_and_favour_the_condyles() -> None:

@@ -19,8 +19,9 @@ FloatArray = NDArray[np.float64]
 LATTICE_STEP_MM = 1.8
 # Planes on which fields are evaluated: the faces of the slice and its middle.
 _FACES = np.array([-0.5, 0.0, 0.5])
-# Pixels whose few nodes are multiplied together.
-_BLOCK = 64
+# Columns and rows of pixels whose few nodes are multiplied together. Source: the fastest of 8, 16, 32 and 64 on slices
+# of 320 x 320 and 512 x 512; columns go first, while the rows are few, so that the long step runs along memory.
+_COLUMN_BLOCK, _ROW_BLOCK = 32, 16
 
 
 class Lattice:
@@ -59,12 +60,12 @@ class Lattice:
         """(faces, fields, n, m) at the nodes -> (fields, rows, columns) on the plane at ``share`` of the thickness."""
         weights = _through(share) if len(self._faces) > 1 else np.ones(1, np.float32)
         plane = np.tensordot(weights, stacked, 1)  # (fields, n, m)
-        along = np.empty((len(plane), self._grid.shape[0], plane.shape[2]), np.float32)
-        for pixels, nodes, block in _blocks(self._to_rows):
-            np.matmul(block, plane[:, nodes], out=along[:, pixels])
+        across = np.empty((len(plane), plane.shape[1], self._grid.shape[1]), np.float32)
+        for pixels, nodes, block in _blocks(self._to_columns, _COLUMN_BLOCK):
+            np.matmul(plane[:, :, nodes], block.T, out=across[:, :, pixels])
         out = np.empty((len(plane), *self._grid.shape), np.float32)
-        for pixels, nodes, block in _blocks(self._to_columns):
-            np.matmul(along[:, :, nodes], block.T, out=out[:, :, pixels])
+        for pixels, nodes, block in _blocks(self._to_rows, _ROW_BLOCK):
+            np.matmul(block, across[:, nodes], out=out[:, pixels])
         return out
 
 
@@ -78,13 +79,13 @@ def cubic_weights(away: FloatArray) -> FloatArray:
     return np.asarray(np.where(away < 1, near, np.where(away < 2, far, 0)), np.float64)
 
 
-def _blocks(weights: NDArray[np.float32]) -> Iterator[tuple[slice, slice, NDArray[np.float32]]]:
+def _blocks(weights: NDArray[np.float32], size: int) -> Iterator[tuple[slice, slice, NDArray[np.float32]]]:
     """Cut banded weights (pixels, nodes) into blocks that leave out most of the zeros: pixels, nodes, weights."""
-    for first in range(0, len(weights), _BLOCK):
-        block = weights[first : first + _BLOCK]
+    for first in range(0, len(weights), size):
+        block = weights[first : first + size]
         used = np.flatnonzero(block.any(axis=0))
         nodes = slice(int(used[0]), int(used[-1]) + 1)
-        yield slice(first, first + _BLOCK), nodes, np.ascontiguousarray(block[:, nodes])
+        yield slice(first, first + size), nodes, np.ascontiguousarray(block[:, nodes])
 
 
 def _through(share: float) -> NDArray[np.float32]:

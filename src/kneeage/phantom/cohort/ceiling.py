@@ -284,13 +284,21 @@ def score(
         world: The cohort that they come from.
         advance: Told how many subjects are done, chunk by chunk.
     """
-    parts = []
-    for chunk in _chunks(len(age_years)):
-        chances = posterior(reader, seen.part(chunk), world)
-        parts.append(_readings(chances, world.ages))
-        advance(len(chances))
-    readings = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return _ceiling(reader, readings, age_years, world.ages)
+    return _ceiling(reader, _read(reader, seen, world, advance), age_years, world.ages)
+
+
+def told_years(reader: Reader, seen: Seen, world: World) -> NDArray[np.intp]:
+    """Give what a reader calls: of each subject the most probable completed year.
+
+    Args:
+        reader: What the reader knows.
+        seen: The n subjects.
+        world: The cohort that they come from.
+
+    Returns:
+        Shape (n,).
+    """
+    return np.asarray(world.ages.first_year + _read(reader, seen, world)["year"], dtype=np.intp)
 
 
 def closed_form_exact_year(sd_years: float) -> float:
@@ -360,6 +368,18 @@ def _posterior_of_bodies(reader: Reader, seen: Seen, world: World) -> FloatArray
         likelihood = likelihood * body_likelihood_by_height(seen.latents, female, grid, table)
     density = covariate_density(covariates, table) * steps
     return age_posterior_of_bodies(likelihood, grid, world.ages, covariates=covariates, density=density, table=table)
+
+
+def _read(
+    reader: Reader, seen: Seen, world: World, advance: Callable[[int], None] = lambda _: None
+) -> dict[str, FloatArray]:
+    """Give every decision and summary of a reader, arrays of shape (n,)."""
+    parts = []
+    for chunk in _chunks(len(seen.covariates.female)):
+        chances = posterior(reader, seen.part(chunk), world)
+        parts.append(_readings(chances, world.ages))
+        advance(len(chances))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _chunks(count: int) -> Iterator[slice]:

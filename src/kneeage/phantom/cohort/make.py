@@ -1,6 +1,7 @@
 """A virtual cohort as a folder: made subject by subject, so that a broken-off run goes on where it stopped.
 
-Every subject is written whole or not at all; ``subjects.csv`` comes last and says that the cohort is complete.
+Every subject is written whole or not at all; ``subjects.csv`` comes last and says that the cohort is complete. A
+subject that is there is never written again: somebody may have edited its labels.
 """
 
 from __future__ import annotations
@@ -91,16 +92,18 @@ class MadeCohort:
     Args:
         subjects: Subjects of the cohort.
         kept: Those of them that an earlier run had made.
+        changed: Those of the kept whose files are not as they were made: edited, damaged or lost.
         edited_table: Where a subject table lies that was not as the run before had written it; None: it was.
     """
 
     subjects: int
     kept: int
+    changed: tuple[str, ...] = ()
     edited_table: Path | None = None
 
 
 def make_cohort(folder: Path, recipe: CohortRecipe, run: Runner, tell: Callable[[int, int], None]) -> MadeCohort:
-    """Make a cohort, or go on with one that was broken off.
+    """Make a cohort, or go on with one that was broken off; files of subjects that are there stay as they are.
 
     Args:
         folder: A new folder, or that of a broken-off run of the same recipe.
@@ -110,7 +113,8 @@ def make_cohort(folder: Path, recipe: CohortRecipe, run: Runner, tell: Callable[
 
     Raises:
         UsageError: The recipe is out of range, or the folder holds a cohort of another recipe.
-        OutputError: The folder cannot be written, or another run is writing it.
+        OutputError: The folder cannot be written, another run is writing it, or a subject that is there has lost what
+            its row of the table is made from.
         WorkerError: A process died.
     """
     folder = Path(folder).absolute()
@@ -118,16 +122,17 @@ def make_cohort(folder: Path, recipe: CohortRecipe, run: Runner, tell: Callable[
     _begin(folder, recipe)
     with only_run(folder / MANIFEST_FILE):
         _remove_left_overs(folder)
-        missing = [member for member in members if not _is_whole(_place(folder, member))]
+        changed = _changed(folder, members)
+        missing = [member for member in members if not _place(folder, member).exists()]
         kept = len(members) - len(missing)
         tell(kept, len(members))
         for done, _ in enumerate(run(partial(make_member, folder, recipe), missing), kept + 1):
             tell(done, len(members))
-        return MadeCohort(len(members), kept, _write_table(folder, members))
+        return MadeCohort(len(members), kept, changed, _write_table(folder, members))
 
 
 def make_member(folder: Path, recipe: CohortRecipe, member: Member) -> None:
-    """Make one subject and write it, whole or not at all.
+    """Make one subject and write it, whole or not at all; one that is there stays as it is.
 
     Args:
         folder: Folder of the cohort.
@@ -138,7 +143,8 @@ def make_member(folder: Path, recipe: CohortRecipe, member: Member) -> None:
         OutputError: The subject cannot be written.
     """
     place, stratum, growth = _place(folder, member), member.stratum, recipe.preset.growth
-    shutil.rmtree(place, ignore_errors=True)
+    if place.exists():
+        return
     subject = virtual_subject(
         member.seed,
         chronological_age_years=member.chronological_age_years,
@@ -215,10 +221,21 @@ def _from(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
 
 
-def _is_whole(place: Path) -> bool:
-    """Say whether a subject is there with all its files at their full sizes."""
+def _changed(folder: Path, members: Sequence[Member]) -> tuple[str, ...]:
+    """Name the subjects that are there, and whose files are not all there at the sizes that they were made with."""
+    places = [place for member in members if (place := _place(folder, member)).exists()]
+    return tuple(place.name for place in places if _facts(place)["files_bytes"] != _sizes(place))
+
+
+def _facts(place: Path) -> dict[str, Any]:
+    """Read what was written beside a subject that is there."""
     facts = _read_json(place / FACTS_FILE)
-    return facts is not None and facts.get("files_bytes") == _sizes(place)
+    if facts is None or not {"row", "files_bytes"} <= set(facts):
+        raise OutputError(
+            f"{str(place)!r} has no sound {FACTS_FILE}, which holds its row of {TABLE_FILE}; put it back, or move "
+            "that folder out of the cohort to have the subject made anew, and run again"
+        )
+    return facts
 
 
 def _sizes(place: Path) -> dict[str, int]:
@@ -229,7 +246,7 @@ def _sizes(place: Path) -> dict[str, int]:
 
 def _write_table(folder: Path, members: list[Member]) -> Path | None:
     """Write the subject table from what was written beside each subject; say where an edited one was kept."""
-    rows: list[Row] = [json.loads((_place(folder, member) / FACTS_FILE).read_bytes())["row"] for member in members]
+    rows: list[Row] = [_facts(_place(folder, member))["row"] for member in members]
     table, text = folder / TABLE_FILE, table_text(rows)
     if table.exists() and table.read_bytes() == text.encode():
         return None
