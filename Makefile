@@ -88,7 +88,7 @@ $(SERVING): pyproject.toml
 $(DEVELOPMENT): pyproject.toml
 	@echo "Installing kneeage with its training, cohort, DICOM, cluster and development extras into $(VENV) (only the first time)"
 	@[[ -x $(BIN)/python ]] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --editable '.[train,cohort,tensorboard,cluster,dicom,pacs,dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[train,cohort,tensorboard,cluster,dicom,pdf,pacs,web,postgresql,dev]'
 	@touch $(SERVING) $@
 
 clean: ## remove what was built; the virtual environment stays

@@ -158,9 +158,9 @@ def judge(model: AgeModel, files: list[Path]) -> Judged:
     found = {}
     subjects = ValidationRegions(files)
     for number, path in enumerate(files):
-        regions, sex, age_years = subjects[number]
+        regions, facts, age_years = subjects[number]
         with torch.inference_mode():
-            logits = model.subject_logits(regions, sex.expand(len(regions), 1))
+            logits = model.subject_logits(regions, facts[None])
         probabilities = logits.double().softmax(1).numpy()[0]
         found[path.stem] = measures(probabilities, edges, float(age_years))
     return found

@@ -269,15 +269,15 @@ def _thresholds(measured: Measured, sizes: Sizes) -> list[Numbers]:
 
 def _rows(policy: ThresholdPolicy, age_years: float) -> list[Numbers]:
     """Write the errors at one threshold."""
-    rules = [rule for rule in policy.rules if rule.age_years == age_years and rule.errors is not None]
+    counted = [(rule.sex, rule.errors) for rule in policy.rules if rule.age_years == age_years and rule.errors]
     kinds = ("false_adult", "false_minor", "undetermined")
     rows = []
-    for rule in rules:
-        rates = {kind: getattr(rule.errors, kind).model_dump() for kind in kinds}
-        best = {letter: rate.model_dump() for letter, rate in rule.errors.reference_undetermined.items()}
-        name = "not told" if rule.sex is None else rule.sex.value
+    for sex, errors in counted:
+        rates = {kind: getattr(errors, kind).model_dump() for kind in kinds}
+        best = {letter: rate.model_dump() for letter, rate in errors.reference_undetermined.items()}
+        name = "not told" if sex is None else sex.value
         rows.append({"age_years": age_years, "sex": name, **rates, "best_undetermined": best})
-    told = [rule.errors for rule in rules if rule.sex is not None]
+    told = [errors for sex, errors in counted if sex is not None]
     both = {kind: _together([getattr(errors, kind) for errors in told]) for kind in kinds}
     return [*rows, {"age_years": age_years, "sex": "both", **both, "best_undetermined": {}}]
 

@@ -1,8 +1,8 @@
 """Train every candidate of the forensic age model on the same regions, and compare them on the same subjects.
 
-``python -m benchmarks.forensic_ablations --work WORK`` takes the cohorts that ``kneeage bundle make --work WORK`` made: it
-trains on ``training``, chooses checkpoints on ``validation``, and compares on ``calibration``; nobody of a test cohort
-is looked at. It writes ``results/forensic-ablations.md``. A candidate that is there is not trained again.
+``python -m benchmarks.forensic_ablations --work WORK`` takes the cohorts that ``kneeage bundle make --work WORK``
+made: it trains on ``training``, chooses checkpoints on ``validation``, and compares on ``calibration``; nobody of a
+test cohort is looked at. It writes ``results/forensic-ablations.md``. A candidate that is there is not trained again.
 """
 
 from __future__ import annotations

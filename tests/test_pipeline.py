@@ -41,6 +41,7 @@ from kneeage.pipeline import (
     segment_file,
     write_documents,
 )
+from kneeage.report.words import words
 from tests.infer.knees import (
     BONE_COLUMNS,
     age_model,
@@ -560,3 +561,21 @@ def test_labels_of_a_virtual_bundle_say_so(bundle: Bundle, nifti: Path, tmp_path
     segment_file(nifti, tmp_path / "labels.nii.gz", bundle=bundle)
     note = nib.load(tmp_path / "labels.nii.gz").header["descrip"].item().decode()
     assert note == VIRTUAL_WARNING
+
+
+def test_a_pdf_lies_beside_the_page_when_it_is_asked_for(
+    bundle: Bundle, nifti: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kneeage.report.pdf.require_pdf", lambda _lang: None)
+    monkeypatch.setattr("kneeage.report.pdf.pdf_bytes", lambda page: b"%PDF-" + page[:15].encode())
+    write_documents(estimate(nifti, bundle=bundle, sex="male", threads=1), tmp_path / "out", pdf=True)
+    assert (tmp_path / "out" / "report.pdf").read_bytes() == b"%PDF-<!DOCTYPE html>"
+
+
+def test_what_the_bundle_covers_stands_in_the_report(bundle: Bundle, nifti: Path, tmp_path: Path) -> None:
+    write_documents(estimate(nifti, bundle=bundle, sex="male", threads=1), tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Reference population" in page
+    low, high = bundle.manifest.age_range_years
+    assert f"{low:g} to {high:g} years" in page
+    assert words("en").listing([words("en")(f"sex.{sex.value}") for sex in bundle.manifest.sexes]) in page

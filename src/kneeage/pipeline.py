@@ -53,6 +53,7 @@ from kneeage.infer.abstain import (
     site_reasons,
 )
 from kneeage.infer.age import AgeFacts, AgeReading, age_inputs, age_outputs, read_age
+from kneeage.infer.correct import corrected
 from kneeage.infer.covariates import covariate_reports
 from kneeage.infer.engine import RUNTIME_VERSION, Engine
 from kneeage.infer.explain import PATCH_MM, Explanation, explanation, few_slices, occlude
@@ -68,13 +69,19 @@ from kneeage.prepare.plane import plane_of
 from kneeage.prepare.recipe import Prepared, load_recipe, prepare
 
 RESULT_FILE, LABELS_FILE, PREVIEW_FILE, REPORT_FILE = "result.json", "labels.nii.gz", "preview.png", "report.html"
-EXPLANATION_FILE = "explanation.png"
+EXPLANATION_FILE, PDF_FILE = "explanation.png", "report.pdf"
 DICOM_FOLDER = "dicom"
 VIRTUAL_WARNING = "trained on a virtual cohort, demonstration only, not for forensic use"
 SEX_WARNING = "the sex was not given: both are held equally likely, and the answer is the less certain for it"
 SIDE_WARNING = "the header says {stated}, but the fibula lies as in a {seen} knee: check the side before any use"
 WEIGHTING_WARNING = "the series looks {weighting}-weighted; growth plates are judged on T1-weighted series"
 FAT_WARNING = "the series looks fat-suppressed; growth plates are judged on series without fat suppression"
+
+Progress = Callable[[str, float], None]
+
+
+def _say_nothing(_stage: str, _share: float) -> None:
+    """Tell nobody how far an examination is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +93,14 @@ class Examination:
         series: The series that was read.
         labels: Labels on the source grid, uint8; None where nothing was labelled.
         explanation: Where the age came from; None where none was given, or it was not asked for.
+        bundle: The bundle that answered; the report compares the subject with whom it covers. None: it does not.
     """
 
     result: Result
     series: LoadedSeries
     labels: Volume | None
     explanation: Explanation | None = None
+    bundle: Bundle | None = None
 
     @property
     def image(self) -> Volume:
@@ -129,27 +138,51 @@ class Examiner:
         """Label a prepared volume."""
         return segment(self.manifest.segment, self._segmenter, prepared)
 
-    def examine(self, series: LoadedSeries, question: Question, *, explain: bool = False) -> Examination:
+    def load_networks(self) -> None:
+        """Load the networks now, so that the first subject waits no longer than the next.
+
+        Raises:
+            BundleError: A network of the bundle cannot be used.
+        """
+        _ = self._segmenter, self._age_networks, self._novelty_scale
+
+    def examine(
+        self,
+        series: LoadedSeries,
+        question: Question,
+        *,
+        explain: bool = False,
+        labels: Volume | None = None,
+        progress: Progress = _say_nothing,
+    ) -> Examination:
         """Answer a question about one subject.
 
         Args:
             series: The series.
             question: What is asked.
             explain: Also find out where on the slices the age came from, which takes as long as the rest.
+            labels: Labels that a person corrected, uint8 (1, I, J, K), on the grid of the series; None: those that the
+                bundle finds.
+            progress: Told what begins, and the share of the work that is done.
 
         Returns:
             The examination, estimated or abstained from.
 
         Raises:
             UsageError: The prior does not fit the bundle.
+            GeometryError: The corrected labels are on another grid.
             BundleError: A network of the bundle cannot be used.
         """
         prior = question.prior_for(self.manifest)
         reason = plane_reason(plane_of(series.volume), self.manifest)
         if reason is not None:
-            return Examination(self._result(series, question, reasons=[reason]), series, None)
+            return Examination(self._result(series, question, reasons=[reason]), series, None, bundle=self.bundle)
+        progress("segmenting", 0.1)
         prepared = self.prepare(series)
-        seen = Seen.of(self.segment(prepared), prepared, self.manifest)
+        found = self.segment(prepared)
+        segmentation = found if labels is None else corrected(found, labels, prepared)
+        progress("estimating", 0.5)
+        seen = Seen.of(segmentation, prepared, self.manifest)
         reasons = self._reasons_before_reading(series, question, seen)
         read = None if site_reasons(seen.sites, self.manifest.age) else self._read(series, question, seen)
         reasons += [] if read is None else self._reasons_after_reading(read, seen)
@@ -158,8 +191,9 @@ class Examiner:
         result = self._result(
             series, question, reasons=reasons, seen=seen, read=read, statement=statement, covariates=told
         )
+        progress("explaining", 0.7)
         shown = self._explain(read, seen) if explain and read is not None and statement is not None else None
-        return Examination(result, series, seen.segmentation.source_labels, shown)
+        return Examination(result, series, seen.segmentation.source_labels, shown, self.bundle)
 
     def _reasons_before_reading(self, series: LoadedSeries, question: Question, seen: Seen) -> list[Reason]:
         """List what speaks against an estimate before the age networks look."""
@@ -325,7 +359,7 @@ def estimate(
         threads: Threads of each network; None: every core this process may use.
         explain: Also find out where on the slices the age came from.
         **question: Fields of `Question`: ``sex``, ``height_cm``, ``weight_kg``, ``thresholds``, ``ratio_ages``,
-            ``prior``, ``question``, ``legal_basis``, ``claimed_age_years``.
+            ``prior``, ``question``, ``legal_basis``, ``consent``, ``claimed_age_years``, ``examiner``.
 
     Returns:
         The examination, estimated or abstained from.
@@ -365,6 +399,8 @@ def write_documents(
     folder: Path | str,
     lang: str = "en",
     dicom: Literal["binary", "labelmap"] | None = None,
+    *,
+    pdf: bool = False,
 ) -> None:
     """Write ``result.json``, ``labels.nii.gz``, ``preview.png`` and ``report.html`` into a new folder.
 
@@ -376,26 +412,31 @@ def write_documents(
         folder: The folder; it must not exist, or be empty.
         lang: Language of the report, ``"en"`` or ``"zh"``.
         dicom: Write DICOM objects into the folder ``dicom`` too, the segmentation encoded in this way; None: none.
+        pdf: Write ``report.pdf`` too, and put it among the DICOM objects.
 
     Raises:
         OutputError: The folder cannot be written.
-        UsageError: The report is not written in this language, or DICOM objects cannot be made here or of NIfTI.
+        UsageError: The report is not written in this language, or a PDF or DICOM objects cannot be made here, or DICOM
+            objects of NIfTI.
         InputRefusedError: The source lacks what DICOM objects must refer to.
+        BundleError: The bundle's reference knees cannot be read.
     """
     # The report's drawing and page libraries are loaded only when there is something to write.
     from kneeage.report.figures import preview_png
     from kneeage.report.heat import explanation_png
-    from kneeage.report.html import render_html
 
     result, image = examination.result, examination.image
     labels = examination.labels
     shown = image.with_array(np.zeros(image.array.shape, dtype=np.uint8)) if labels is None else labels
-    preview, page = preview_png(result, image, shown, lang), render_html(result, image, shown, lang)
-    write_dicom = None if dicom is None else _dicom_writer(examination, preview, lang, dicom)
+    preview, page = preview_png(result, image, shown, lang), _report_page(examination, shown, lang)
+    printed = _report_pdf(page, lang) if pdf else None
+    write_dicom = None if dicom is None else _dicom_writer(examination, preview, printed, lang, dicom)
     with whole_folder(Path(folder)) as whole:
         (whole / RESULT_FILE).write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (whole / PREVIEW_FILE).write_bytes(preview)
         (whole / REPORT_FILE).write_text(page, encoding="utf-8")
+        if printed is not None:
+            (whole / PDF_FILE).write_bytes(printed)
         if examination.explanation is not None:
             moved = examination.explanation.moved
             picture = explanation_png(image, shown, moved, examination.series.plane)
@@ -451,8 +492,31 @@ class _Read:
     novelty: NoveltyReport | None
 
 
+def _report_page(examination: Examination, labels: Volume, lang: str) -> str:
+    """Write the report as HTML, with what the bundle and the explanation have to show."""
+    from kneeage.report.html import Backing, render_html
+    from kneeage.report.reference import unpacked
+
+    bundle, explained = examination.bundle, examination.explanation
+    file = None if bundle is None else bundle.manifest.reference_knees
+    backing = Backing(
+        manifest=None if bundle is None else bundle.manifest,
+        moved=None if explained is None else explained.moved,
+        knees=[] if bundle is None or file is None else unpacked(bundle.model_bytes(file)),
+    )
+    return render_html(examination.result, examination.image, labels, lang, backing)
+
+
+def _report_pdf(page: str, lang: str) -> bytes:
+    """Print the report."""
+    from kneeage.report.pdf import pdf_bytes, require_pdf
+
+    require_pdf(lang)
+    return pdf_bytes(page)
+
+
 def _dicom_writer(
-    examination: Examination, preview: bytes, lang: str, dicom: Literal["binary", "labelmap"]
+    examination: Examination, preview: bytes, pdf: bytes | None, lang: str, dicom: Literal["binary", "labelmap"]
 ) -> Callable[[Path], None]:
     """Make the DICOM objects, and give what writes them into a folder."""
     from kneeage.report.dicom.extra import require_library
@@ -466,6 +530,7 @@ def _dicom_writer(
         examination.series,
         examination.labels,
         preview_png=preview,
+        report_pdf=pdf,
         lang=lang,
         segmentation_type=SegmentationType(dicom),
     )

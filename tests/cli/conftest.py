@@ -61,8 +61,10 @@ class Pipeline:
             raise self.error
         return SimpleNamespace(result=answer(self.outcome))
 
-    def write_documents(self, _examination: object, folder: Path, lang: str, dicom: str | None) -> None:
-        self.asked.update({"lang": lang, "dicom": dicom})
+    def write_documents(
+        self, _examination: object, folder: Path, lang: str, dicom: str | None = None, *, pdf: bool = False
+    ) -> None:
+        self.asked.update({"lang": lang, "dicom": dicom, "pdf": pdf})
         folder.mkdir()
         (folder / "report.html").write_text("report", encoding="utf-8")
 

@@ -30,32 +30,32 @@ def test_json_goes_to_stdout(run: Run, tmp_path: Path) -> None:
 
 
 def test_options_reach_the_pipeline(run: Run, stand_in: Pipeline, tmp_path: Path) -> None:
-    options = "--sex male --series 1.2 --thresholds 14,18 --prior uniform:10-20 --claimed-age 15 --lang zh"
-    run(
-        "estimate",
-        "knee",
-        "-o",
-        tmp_path / "out",
-        *options.split(),
-        "--question",
-        "Q?",
-        "--legal-basis",
-        "§",
-        "--bundle",
-        "b",
+    options = (
+        "--sex male --height-cm 170.5 --weight-kg 60 --series 1.2 --thresholds 14,18 --ratio-ages 14-18:18-22 "
+        "--prior uniform:10-20 --claimed-age 15 --lang zh --explain --bundle b"
     )
+    told = {"question": "Q?", "legal-basis": "§", "consent": "the guardian", "examiner": "the institute"}
+    words = [word for name, text in told.items() for word in (f"--{name}", text)]
+    run("estimate", "knee", "-o", tmp_path / "out", *options.split(), *words)
     assert stand_in.asked == {
         "path": Path("knee"),
         "series": "1.2",
         "bundle": Path("b"),
+        "explain": True,
         "sex": Sex.MALE,
+        "height_cm": 170.5,
+        "weight_kg": 60.0,
         "thresholds": (14.0, 18.0),
+        "ratio_ages": "14-18:18-22",
         "prior": "uniform:10-20",
         "question": "Q?",
         "legal_basis": "§",
+        "consent": "the guardian",
+        "examiner": "the institute",
         "claimed_age_years": 15.0,
         "lang": "zh",
         "dicom": None,
+        "pdf": False,
     }
 
 

@@ -51,7 +51,7 @@ def test_options_and_settings_reach_the_study(run: Run, asked: dict[str, Any]) -
     [
         ("--folds 0,x", "--folds takes whole numbers parted by commas, such as 0,1; found '0,x'"),
         ("--folds -1", "--folds takes whole numbers"),
-        ("--preset none", "there is no preset 'none'; take one of default, paper"),
+        ("--preset none", "there is no preset 'none'; take one of default, forensic, paper"),
         ("foldz=3", "there is no setting foldz"),
         ("folds=1", "folds"),
         ("age_model.fit.batchsize=3", "the nearest is age_model.fit.batch_size"),

@@ -168,7 +168,7 @@ def test_a_split_can_be_given(train: Run, cohort: Path, segmenter: Path, tmp_pat
     [
         (("fit.max_step=3",), "the nearest is fit.max_steps"),
         (("fit.batch_size=3", "fit.devices=2"), "choose a multiple"),
-        (("--preset", "best"), "--preset takes default, paper; found 'best'"),
+        (("--preset", "best"), "--preset takes default, forensic, paper; found 'best'"),
         (("--workers", "0"), "--workers must be 1 or more"),
         (("--workers", "1", "--scheduler", "tcp://x:1"), "not both"),
     ],

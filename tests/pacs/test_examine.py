@@ -55,7 +55,7 @@ def test_the_header_is_read_only_when_it_is_asked_for(
             asked.append(question.known_sex)  # type: ignore[attr-defined]
 
     monkeypatch.setattr(StudyExaminer, "_examiner", Examiner())
-    monkeypatch.setattr("kneeage.pacs.examine.write_documents", lambda *_: None)
+    monkeypatch.setattr("kneeage.pacs.examine.write_documents", lambda *_, **_options: None)
     make_study(tmp_path / "images", "sex", 12, PatientSex="F")
     StudyExaminer(sex_from_header=from_header)(tmp_path / "images", tmp_path / "documents")
     assert asked == [Sex.FEMALE if from_header else None]

@@ -54,7 +54,11 @@ def come_back(orthanc: Orthanc, folder: Path, subjects: int) -> None:
     for uid in made:
         back = results(orthanc, uid, folder)
         objects: list[Dataset] = [dcmread(path, stop_before_pixels=True) for path in back]
-        assert sorted(str(one.Modality) for one in objects if one.Modality in ("SEG", "SR")) == ["SEG", "SR"]
+        assert sorted(str(one.Modality) for one in objects if one.Modality in ("DOC", "SEG", "SR")) == [
+            "DOC",
+            "SEG",
+            "SR",
+        ]
         assert {str(one.StudyInstanceUID) for one in objects} == {uid}
         wrong += [fault for path in back for fault in faults(path)]
     assert wrong == []

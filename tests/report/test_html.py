@@ -13,6 +13,7 @@ from kneeage.core.result import Outcome, Result
 from kneeage.core.volume import Volume
 from kneeage.report.html import render_html
 from kneeage.report.words import words
+from tests.report.rich import backing, rich_result
 
 HOSTILE = '<script>alert("1")</script><img src=http://example.org/x>'
 
@@ -144,3 +145,47 @@ def test_a_bundle_of_real_subjects_carries_no_watermark(
     assert "VIRTUAL" not in said
     assert "demonstration" not in said
     assert "benefit of the doubt" in said
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_fullest_report_shows_all_there_is(estimated: Result, image: Volume, labels: Volume, lang: str) -> None:
+    page = Page(render_html(rich_result(estimated), image, labels, lang, backing(labels)))
+    say = words(lang)
+    assert len(page.addresses) == 3 * 3 + 3
+    for key in ("errors.heading", "images.heat", "reference.virtual", "population.outside", "sign.second"):
+        assert say(key) in page.words
+    assert "Dr. Example, radiology" in page.words
+    assert "by the subject and the guardian, in writing" in page.words
+    assert say("reference.missing") not in page.words
+
+
+def test_knees_of_real_people_are_not_called_computer_generated(
+    estimated: Result, image: Volume, labels: Volume
+) -> None:
+    rich = rich_result(estimated)
+    assert rich.bundle is not None
+    real = rich.model_copy(update={"bundle": rich.bundle.model_copy(update={"population": "hospital A"})})
+    said = Page(render_html(real, image, labels, "en", backing(labels))).words
+    assert "Typical knees of the population" in said
+    assert "Computer-generated" not in said
+
+
+def test_a_bundle_without_reference_knees_is_said_to_have_none(
+    estimated: Result, abstained: Result, render: Callable[..., Page]
+) -> None:
+    missing = words("en")("reference.missing")
+    assert missing in render(estimated).words
+    assert missing not in render(abstained).words
+
+
+def test_the_explanation_of_an_image_without_labels_is_the_second_picture(
+    abstained: Result, image: Volume, labels: Volume
+) -> None:
+    nothing = Volume(np.zeros_like(labels.array), labels.affine)
+    text = render_html(abstained, image, nothing, "en", backing(labels))
+    assert "with what moves the answer" in text
+    assert "with the outlines" not in text
+
+
+def test_the_document_stays_a_draft_until_both_have_signed(estimated: Result, render: Callable[..., Page]) -> None:
+    assert "until the examiner and a second reader" in render(estimated).words

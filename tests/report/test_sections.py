@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from kneeage.core.result import LikelihoodRatio, MinimumAge, PlateReport, PriorReport, Result
-from kneeage.report import sections
+from kneeage.core.result import LikelihoodRatio, MinimumAge, PlateReport, PriorReport, Reason, ReasonCode, Result
+from kneeage.report import evidence, sections
 from kneeage.report.words import words
+from tests.report.rich import rich_result
 
 EN = words("en")
 
@@ -29,11 +30,11 @@ def ratio(value: float | None) -> LikelihoodRatio:
     ],
 )
 def test_a_likelihood_ratio_is_written(value: float | None, text: str) -> None:
-    assert sections.ratio_text(ratio(value), EN) == text
+    assert evidence.ratio_text(ratio(value), EN) == text
 
 
 def test_a_missing_likelihood_ratio_is_said() -> None:
-    assert sections.ratio_text(None, EN) == "not given"
+    assert evidence.ratio_text(None, EN) == "not given"
 
 
 def test_threshold_rows_name_the_age_windows(estimated: Result) -> None:
@@ -81,14 +82,14 @@ def test_the_minimum_age_comes_with_its_definition(changed: Callable[..., Result
     minimum = MinimumAge(value_years=15.57, definition="youngest of the stage", n=120, quantile=0.01)
     row = sections.age_rows(changed(minimum_age_years=minimum), EN)[-1]
     assert row.value == "15.5 years"
-    assert row.note == "youngest of the stage; 120 reference subjects, quantile 0.01"
+    assert row.note == "youngest of the stage; 120 reference subjects; age below which 1 % of them lie: not given"
 
 
 def test_a_closed_plate_is_a_finding(estimated: Result) -> None:
     heading, femur, tibia = sections.plate_table(estimated, EN)
     assert len(heading) == len(femur) == len(tibia)
-    assert femur[:4] == ["Distal femur", "yes", "50 %", "2.4 mm"]
-    assert tibia[2:4] == ["0 % (none seen open)", "–"]
+    assert femur[:6] == ["Distal femur", "yes", "not graded", "not graded", "50 %", "2.4 mm"]
+    assert tibia[4:6] == ["0 % (none seen open)", "–"]
 
 
 def test_no_plates_no_table(abstained: Result) -> None:
@@ -97,7 +98,7 @@ def test_no_plates_no_table(abstained: Result) -> None:
 
 def test_a_plate_that_was_not_found_is_said(changed: Callable[..., Result]) -> None:
     table = sections.plate_table(changed(plates={"distal_femur": PlateReport(found=False)}), EN)
-    assert table[1][:3] == ["Distal femur", "no", "–"]
+    assert (table[1][:2], table[1][4]) == (["Distal femur", "no"], "–")
 
 
 def test_age_classes_are_written_with_signs(estimated: Result) -> None:
@@ -123,3 +124,50 @@ def test_the_scanner_is_named_as_far_as_known(changed: Callable[..., Result]) ->
     silent = series.model_copy(update={"manufacturer": None, "field_strength_tesla": None})
     values = {row.label: row.value for row in sections.series_rows(changed(series=silent), EN)}
     assert values["Scanner"] == "not known"
+
+
+def test_short_facts_stand_side_by_side_and_long_ones_alone() -> None:
+    short, long = sections.Row("a", "b"), sections.Row("a", "b" * 60)
+    code, noted = sections.Row("a", "b", code=True), sections.Row("a", "b", note="c")
+    assert sections.fact_lines([short, short, short, long, short, code, noted]) == [
+        [short, short],
+        [short],
+        [long],
+        [short],
+        [code],
+        [noted],
+    ]
+
+
+def test_chinese_characters_are_twice_as_wide() -> None:
+    assert sections.Row("岁" * 20, "a" * 10).is_narrow
+    assert not sections.Row("岁" * 20, "a" * 11).is_narrow
+
+
+def test_the_verdict_on_quality_names_what_speaks_against_the_image(estimated: Result, abstained: Result) -> None:
+    said = [
+        {row.label: row.value for row in sections.quality_rows(one, EN)}["Verdict"] for one in (estimated, abstained)
+    ]
+    assert said[0].startswith("sufficient")
+    assert said[1] == "not sufficient: The site of a growth plate was not seen"
+
+
+def test_a_sex_that_is_not_covered_says_nothing_about_the_image(abstained: Result) -> None:
+    reason = Reason(code=ReasonCode.SEX_NOT_COVERED, message="m")
+    rows = sections.quality_rows(abstained.model_copy(update={"reasons": [reason]}), EN)
+    assert rows[0].value.startswith("sufficient")
+
+
+def test_every_stage_is_defined_once(estimated: Result) -> None:
+    words_ = sections.stage_definitions(rich_result(estimated), EN)
+    assert len(words_) == 4
+    assert words_[0] == "Stage (Dedouit) IV: discontinuous plate, partly closed"
+    assert sections.stage_definitions(estimated, EN) == []
+
+
+def test_the_summary_s_quantity_is_named(estimated: Result) -> None:
+    assert sections.age_rows(rich_result(estimated), EN)[-1].value == "the most probable age with its interval"
+
+
+def test_counted_errors_take_the_place_of_the_remark_that_there_are_none(estimated: Result) -> None:
+    assert "Error rates" not in {row.label for row in sections.model_rows(rich_result(estimated), EN)}

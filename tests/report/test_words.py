@@ -6,6 +6,7 @@ import json
 import re
 from importlib.resources import files
 from string import Formatter
+from typing import get_args
 
 import pytest
 
@@ -13,8 +14,12 @@ from kneeage import pipeline
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import UsageError
 from kneeage.core.manifest import ConformalGroup, References
+from kneeage.core.result import CovariateReport, ReasonCode, SummaryQuantity, ThresholdDecision
+from kneeage.core.skeletal_stages import Dedouit, SchmelingKellinghaus
 from kneeage.decide import conformal, interval, minimum_age, policy, statement
 from kneeage.decide.policy import Limits
+from kneeage.decide.prior_effect import PLAUSIBLE
+from kneeage.infer.covariates import NOT_KNOWN, NOT_TAKEN
 from kneeage.report.words import LANGUAGES, words
 
 TABLE = json.loads(files("kneeage.report").joinpath("words.json").read_text(encoding="utf-8"))
@@ -164,3 +169,26 @@ def test_a_sentence_that_nobody_knows_stays(sentence: str) -> None:
 
 def test_braces_in_a_sentence_do_no_harm() -> None:
     assert words("zh").phrase("the {x} was not seen") == "未见{x}"
+
+
+@pytest.mark.parametrize(
+    "key", [*(f"dedouit.{s.value}" for s in Dedouit), *(f"schmeling.{s.value}" for s in SchmelingKellinghaus)]
+)
+def test_every_stage_has_a_definition(key: str) -> None:
+    assert f"stage.{key}" in TABLE["texts"]
+
+
+def test_every_coded_value_has_its_words() -> None:
+    covariates = get_args(CovariateReport.model_fields["name"].annotation)
+    coded = [
+        *(f"quantity.{one.value}" for one in SummaryQuantity),
+        *(f"decision.{one.value}" for one in ThresholdDecision),
+        *(f"{word}.{one.value}" for one in ReasonCode for word in ("reason", "advice")),
+        *(f"covariate.{name}" for name in covariates),
+    ]
+    assert not set(coded) - set(TABLE["texts"])
+
+
+@pytest.mark.parametrize("sentence", [PLAUSIBLE.name, NOT_KNOWN, NOT_TAKEN, "uniform:8-26"])
+def test_priors_and_covariates_are_known_in_chinese(sentence: str) -> None:
+    assert re.search(r"[一-鿿]", words("zh").phrase(sentence))

@@ -120,7 +120,7 @@ def test_a_finished_study_is_not_trained_again(
     done = Path(shutil.copytree(study, tmp_path / "study"))
     for name in ("train_age_model", "train_segmenter", "age_model_answers"):
         monkeypatch.setattr(fold_module, name, forbidden)
-    monkeypatch.setattr("kneeage.study.collect.write_documents", lambda run: run / "report.html")
+    monkeypatch.setattr("kneeage.study.run.write_documents", lambda run: run / "report.html")
     do(request(cohort, done))
 
 

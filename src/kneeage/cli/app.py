@@ -15,7 +15,22 @@ from typing import Annotated
 import typer
 
 import kneeage
-from kneeage.cli import bundle, cohort, demo, doctor, estimate, inspect, labels, pacs, phantom, segment, study, train
+from kneeage.cli import (
+    audit,
+    bundle,
+    cohort,
+    demo,
+    doctor,
+    estimate,
+    inspect,
+    labels,
+    pacs,
+    phantom,
+    segment,
+    serve,
+    study,
+    train,
+)
 from kneeage.cli.speak import give, set_loudness
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 input refused, 4 abstained (no age given)."
@@ -75,8 +90,9 @@ def common(
     set_loudness(quiet=quiet, verbosity=verbose)
 
 
-for command in (demo, inspect, estimate, segment, doctor):
+for command in (demo, inspect, estimate, segment, serve, doctor):
     app.command()(getattr(command, command.__name__.rpartition(".")[2]))
+app.add_typer(audit.app)
 app.add_typer(bundle.app)
 app.add_typer(cohort.app)
 app.add_typer(labels.app)
@@ -84,3 +100,4 @@ app.add_typer(pacs.app)
 app.add_typer(phantom.app)
 app.add_typer(study.app)
 app.add_typer(train.app)
+app.add_typer(serve.user_app)

@@ -32,9 +32,11 @@ def estimate(
     weight_kg: Annotated[float | None, typer.Option(metavar="N", help="Weight of the subject.")] = None,
     question: Annotated[str | None, typer.Option(metavar="TEXT", help="Question, for the report.")] = None,
     legal_basis: Annotated[str | None, typer.Option(metavar="TEXT", help="Its legal basis, for the report.")] = None,
+    consent: Annotated[str | None, typer.Option(metavar="TEXT", help="Who consented, for the report.")] = None,
     claimed_age: Annotated[
         float | None, typer.Option(metavar="YEARS", help="Age that the subject claims, for the report; never used.")
     ] = None,
+    examiner: Annotated[str | None, typer.Option(metavar="TEXT", help="Who examines, for the report.")] = None,
     thresholds: Annotated[str, typer.Option(metavar="YEARS,...", help="Age limits to judge.")] = THRESHOLDS,
     ratio_ages: Annotated[
         str | None,
@@ -46,6 +48,7 @@ def estimate(
     ] = None,
     bundle: BundleFolder = None,
     lang: Lang = "en",
+    pdf: Annotated[bool, typer.Option("--pdf", help="Write report.pdf too; needs the extra `pdf`.")] = False,
     dicom: Annotated[
         bool, typer.Option("--dicom", help="Write DICOM objects for an archive too; needs the extra `dicom`.")
     ] = False,
@@ -60,6 +63,7 @@ def estimate(
     """Estimate the age and write a draft report."""
     language(lang)
     objects = dicom_option(dicom=dicom, labelmap=dicom_labelmap)
+    pdf_option(lang, pdf=pdf)
     asked: QuestionOptions = {
         "sex": sex,
         "height_cm": height_cm,
@@ -69,7 +73,9 @@ def estimate(
         "prior": prior,
         "question": question,
         "legal_basis": legal_basis,
+        "consent": consent,
         "claimed_age_years": claimed_age,
+        "examiner": examiner,
     }
     result = _examine(
         path,
@@ -78,6 +84,7 @@ def estimate(
         bundle=bundle,
         lang=lang,
         dicom=objects,
+        pdf=pdf,
         explain=explain,
         asked=asked,
         as_json=as_json,
@@ -102,6 +109,18 @@ def dicom_option(*, dicom: bool, labelmap: bool) -> Literal["binary", "labelmap"
 
     require_library()
     return "labelmap" if labelmap else "binary"
+
+
+def pdf_option(lang: str, *, pdf: bool) -> None:
+    """Check that a PDF can be made, where one was asked for.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if pdf:
+        from kneeage.report.pdf import require_pdf
+
+        require_pdf(lang)
 
 
 def tell_result(result: Result, folder: Path) -> None:
@@ -137,6 +156,7 @@ def _examine(
     bundle: Path | None,
     lang: str,
     dicom: Literal["binary", "labelmap"] | None,
+    pdf: bool,
     explain: bool,
     asked: QuestionOptions,
     as_json: bool,
@@ -151,7 +171,7 @@ def _examine(
     try:
         with working("Estimating"):
             examination = examine(path, series=series, bundle=bundle, explain=explain, **asked)
-            write_documents(examination, output, lang, dicom)
+            write_documents(examination, output, lang, dicom, pdf=pdf)
     except InputRefusedError as error:
         if as_json:
             give(refused(error, Question(**asked)).model_dump_json(indent=2))

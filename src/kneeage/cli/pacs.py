@@ -131,7 +131,7 @@ def listen_command(
     destination = None if send_to is None else Destination(_peer(send_to), caller)
     examine.check()
     write_logs()
-    listen(settings, examine, destination, _stop_signal(), lambda found: tell(f"Listening on port {found}."))
+    listen(settings, examine, destination, stop_signal(), lambda found: tell(f"Listening on port {found}."))
 
 
 @app.command(name="fetch")
@@ -271,7 +271,7 @@ def _peer(url: str) -> DicomPeer | WebPeer:
     return parse_peer(url)
 
 
-def _stop_signal() -> threading.Event:
+def stop_signal() -> threading.Event:
     """Give what is set when the program is asked to end."""
     stopped = threading.Event()
 

@@ -264,7 +264,9 @@ class SubjectReport(_Part):
     sex: Sex | None = None
     question: str | None = None
     legal_basis: str | None = None
+    consent: str | None = Field(None, description="who consented to the examination, and how")
     claimed_age_years: float | None = None
+    examiner: str | None = Field(None, description="who answers for the examination")
 
 
 class Result(_Part):

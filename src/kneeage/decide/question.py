@@ -32,7 +32,9 @@ class QuestionOptions(TypedDict, total=False):
     prior: str | None
     question: str | None
     legal_basis: str | None
+    consent: str | None
     claimed_age_years: float | None
+    examiner: str | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class Question:
         prior: ``"uniform:LOW-HIGH"`` or a CSV file of ages and weights; None: uniform over the bundle's ages.
         question: The examiner's question, copied to the report.
         legal_basis: Its legal basis, copied to the report.
+        consent: Who consented to the examination, and how, copied to the report.
         claimed_age_years: Age that the subject claims, copied to the report; it never enters the estimate.
+        examiner: Who answers for the examination, copied to the report.
 
     Raises:
         UsageError: A value is not one of these.
@@ -63,7 +67,9 @@ class Question:
     prior: str | None = None
     question: str | None = None
     legal_basis: str | None = None
+    consent: str | None = None
     claimed_age_years: float | None = None
+    examiner: str | None = None
 
     def __post_init__(self) -> None:
         if self.sex is not None and self.sex not in set(Sex):
@@ -98,7 +104,9 @@ class Question:
             sex=self.known_sex,
             question=self.question,
             legal_basis=self.legal_basis,
+            consent=self.consent,
             claimed_age_years=self.claimed_age_years,
+            examiner=self.examiner,
         )
 
 

@@ -51,12 +51,14 @@ class StudyExaminer:
         """Check, before any study comes, that the bundle and the libraries are there.
 
         Raises:
-            UsageError: A library is missing, or a threshold is no age.
+            UsageError: A library or a typeface is missing, or a threshold is no age.
             BundleError: The bundle cannot be used.
         """
         from kneeage.report.dicom.extra import require_library
+        from kneeage.report.pdf import require_pdf
 
         require_library()
+        require_pdf(self.lang)
         self._question(None)
         load_bundle(self.bundle)
 
@@ -73,7 +75,7 @@ class StudyExaminer:
         series = load(images)
         sex = header_sex(series) if self.sex_from_header else self.sex
         examination = self._examiner.examine(series, self._question(sex))
-        write_documents(examination, documents, self.lang, "binary")
+        write_documents(examination, documents, self.lang, "binary", pdf=True)
 
     def _question(self, sex: Sex | None) -> Question:
         """Ask about a subject."""

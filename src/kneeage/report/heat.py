@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from kneeage.core.anatomy import Plane
 from kneeage.core.volume import Volume
@@ -14,6 +15,9 @@ from kneeage.report.panels import ByteArray, panels
 # Design, 2008 (vermilion); and the most opaque that it gets, so that the slice stays visible.
 _WARM = np.array([213, 94, 0], dtype=np.float32)
 _OPAQUE = 0.75
+# Share of the strongest effect that the line runs around, so that the picture can be read without colour. Source: ours.
+_LINE_AT = 0.5
+_LINE_PIXELS = 2
 _GAP = 12
 
 
@@ -29,9 +33,7 @@ def explanation_png(image: Volume, labels: Volume, moved: Volume, plane: Plane) 
     Returns:
         The bytes of a PNG file. The strongest place has the strongest colour, however strong it is.
     """
-    strength = np.nan_to_num(np.asarray(moved.array, np.float32))
-    warm = panels(moved.with_array(strength), labels, plane)
-    pictures = [_warmed(grey.plain, heat.plain) for grey, heat in zip(panels(image, labels, plane), warm, strict=True)]
+    pictures = _pictures(image, labels, moved, plane)
     height, width = pictures[0].shape[:2]
     sheet = Image.new("RGB", (len(pictures) * (width + _GAP) - _GAP, height), (255, 255, 255))
     for place, picture in enumerate(pictures):
@@ -39,7 +41,23 @@ def explanation_png(image: Volume, labels: Volume, moved: Volume, plane: Plane) 
     return png(sheet)
 
 
+def explanation_pictures(image: Volume, labels: Volume, moved: Volume, plane: Plane) -> list[bytes]:
+    """Draw the same slices one by one, as PNG files; see `explanation_png`."""
+    return [png(Image.fromarray(picture)) for picture in _pictures(image, labels, moved, plane)]
+
+
+def _pictures(image: Volume, labels: Volume, moved: Volume, plane: Plane) -> list[ByteArray]:
+    """Draw each slice, shape (rows, columns, 3)."""
+    strength = np.nan_to_num(np.asarray(moved.array, np.float32))
+    warm = panels(moved.with_array(strength), labels, plane)
+    return [_warmed(grey.plain, heat.plain) for grey, heat in zip(panels(image, labels, plane), warm, strict=True)]
+
+
 def _warmed(grey: ByteArray, heat: ByteArray) -> ByteArray:
-    """Lay heat, shape (rows, columns), over a slice; shape (rows, columns, 3)."""
+    """Lay heat, shape (rows, columns), over a slice, with a line around the most; shape (rows, columns, 3)."""
     share = _OPAQUE * heat[..., None].astype(np.float32) / 255
-    return np.asarray((1 - share) * grey[..., None] + share * _WARM, np.uint8)
+    warmed = np.asarray((1 - share) * grey[..., None] + share * _WARM, np.uint8)
+    most = heat > _LINE_AT * 255
+    for edge, tone in ((most, 255), (ndimage.binary_dilation(most, iterations=_LINE_PIXELS), 0)):
+        warmed[ndimage.binary_dilation(edge, iterations=_LINE_PIXELS) & ~edge] = tone
+    return warmed

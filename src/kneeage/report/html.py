@@ -1,34 +1,56 @@
-"""The report that a person reads: one self-contained HTML file, printable on A4, in English or Chinese."""
+"""The report that a person reads: one self-contained HTML file, printable on A4, in English or Chinese.
+
+The same page is what the PDF is made of.
+"""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from kneeage.core.anatomy import LABEL_COLOURS, Label
+from kneeage.core.manifest import BundleManifest
 from kneeage.core.result import Result
 from kneeage.core.volume import Volume
-from kneeage.report import sections
+from kneeage.report import evidence, sections
 from kneeage.report.ageplot import age_plot, shown_interval
 from kneeage.report.figures import LEGEND, PEAK_HEIGHT, panel_pictures, plane_of
-from kneeage.report.panels import Panel, panels
-from kneeage.report.summary import reason_lines, summary, virtual_sentences
+from kneeage.report.heat import explanation_pictures
+from kneeage.report.panels import panels
+from kneeage.report.population import population_rows, population_verdict
+from kneeage.report.reference import ReferenceKnee, neighbours
+from kneeage.report.summary import is_virtual, reason_lines, summary, virtual_sentences
 from kneeage.report.words import Words, words
 
 _HASH_SHOWN = 16
 
 
+@dataclass(frozen=True, eq=False)
+class Backing:
+    """What the report shows beside a result and its image.
+
+    Args:
+        manifest: What the bundle says about itself; None: the reference population is not compared.
+        moved: How far the answer moves when a place is covered, on the source grid; None: no explanation map.
+        knees: Reference knees of the bundle.
+    """
+
+    manifest: BundleManifest | None = None
+    moved: Volume | None = None
+    knees: Sequence[ReferenceKnee] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Picture:
-    """One slice in the report: its number and its pictures as data URIs, alone, then with outlines if any."""
+    """One picture in the report, as a data URI."""
 
-    number: int
-    total: int
-    plain: str
-    drawn: str | None
+    alt: str
+    uri: str
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,7 +62,19 @@ class LegendEntry:
     text: str
 
 
-def render_html(result: Result, image: Volume | None, labels: Volume | None, lang: str) -> str:
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What the pictures are made of."""
+
+    result: Result
+    image: Volume
+    labels: Volume
+    backing: Backing
+
+
+def render_html(
+    result: Result, image: Volume | None, labels: Volume | None, lang: str, backing: Backing | None = None
+) -> str:
     """Write the report of an examination.
 
     Args:
@@ -48,6 +82,7 @@ def render_html(result: Result, image: Volume | None, labels: Volume | None, lan
         image: Grey values on the source grid, shape (1, I, J, K); None where there is none to show.
         labels: Label values on the source grid, shape (1, I, J, K); None where there are none.
         lang: Language, ``"en"`` or ``"zh"``.
+        backing: What is shown beside these; None: nothing.
 
     Returns:
         An HTML document that loads nothing from outside and runs no script.
@@ -55,21 +90,25 @@ def render_html(result: Result, image: Volume | None, labels: Volume | None, lan
     Raises:
         UsageError: The language is not one of the report's.
     """
-    say = words(lang)
-    shown = [] if image is None or labels is None else panels(image, labels, plane_of(result))
+    say, backing = words(lang), backing or Backing()
+    rows = [] if image is None or labels is None else _rows(_Shown(result, image, labels, backing), say)
     return _template().render(
         say=say,
         result=result,
         summary=summary(result, say),
         virtual=virtual_sentences(result, say),
         reasons=reason_lines(result, say),
-        pictures=[_picture(panel) for panel in shown],
+        rows=rows,
+        outlined=len(rows) > 0 and len(rows[0]) > 1,
+        explained=backing.moved is not None,
+        knees=[_knee(knee, say) for knee in neighbours(list(backing.knees), result)],
+        knees_note=say("reference.virtual" if is_virtual(result) else "reference.real"),
         legend=_legend(say),
         plot=age_plot(result),
         peak_height=PEAK_HEIGHT,
         interval=shown_interval(result),
         image_hash="–" if result.series is None else result.series.pixel_sha256[:_HASH_SHOWN],
-        **_tables(result, say),
+        **_tables(result, backing, say),
     )
 
 
@@ -83,26 +122,66 @@ def _template() -> Template:
     return environment.get_template("report.html.j2")
 
 
-def _tables(result: Result, say: Words) -> dict[str, object]:
+def _tables(result: Result, backing: Backing, say: Words) -> dict[str, object]:
     """Make every table of the page."""
+    population = population_rows(result, backing.manifest, say)
     return {
         "ages": sections.age_rows(result, say),
         "thresholds": sections.threshold_rows(result, say),
         "common_reason": sections.common_reason(result, say),
+        "ratios": evidence.ratio_lines(result, say),
+        "errors": evidence.error_table(result, say),
         "plates": sections.plate_table(result, say),
-        "subject": sections.subject_rows(result, say),
-        "series": sections.series_rows(result, say),
-        "quality": sections.quality_rows(result, say),
+        "stages": sections.stage_definitions(result, say),
+        "prior_effects": evidence.prior_table(result, say),
+        "covariates": evidence.covariate_table(result, say),
+        "population": population,
+        "population_verdict": population_verdict(population, say),
         "classes": sections.class_rows(result, say),
-        "prior": sections.prior_rows(result, say),
-        "model": sections.model_rows(result, say),
+        **_facts(result, say),
     }
 
 
-def _picture(panel: Panel) -> Picture:
-    """Put the pictures of one slice into data URIs."""
-    plain, *drawn = (f"data:image/png;base64,{b64encode(png).decode('ascii')}" for png in panel_pictures(panel))
-    return Picture(panel.number, panel.total, plain, drawn[0] if drawn else None)
+def _facts(result: Result, say: Words) -> dict[str, object]:
+    """Make the tables of facts, short ones side by side."""
+    made = {
+        "subject": sections.subject_rows,
+        "series": sections.series_rows,
+        "quality": sections.quality_rows,
+        "prior": sections.prior_rows,
+        "model": sections.model_rows,
+    }
+    return {name: sections.fact_lines(rows(result, say)) for name, rows in made.items()}
+
+
+def _rows(shown: _Shown, say: Words) -> list[list[Picture]]:
+    """Give, for each slice, its pictures: alone, with outlines where there are any, with the explanation map."""
+    plane, moved = plane_of(shown.result), shown.backing.moved
+    drawn = panels(shown.image, shown.labels, plane)
+    heats = [] if moved is None else explanation_pictures(shown.image, shown.labels, moved, plane)
+    rows = []
+    for place, panel in enumerate(drawn):
+        pictures = [*panel_pictures(panel), *heats[place : place + 1]]
+        keys = ["images.alt_plain", *([] if panel.drawn is None else ["images.alt_drawn"]), "images.alt_heat"]
+        caption = say("images.caption", number=panel.number, total=panel.total)
+        alts = [say(key, number=panel.number) for key in keys]
+        rows.append([Picture(alt, _uri(png), caption) for alt, png in zip(alts, pictures, strict=False)])
+    return rows
+
+
+def _knee(knee: ReferenceKnee, say: Words) -> Picture:
+    """Show a reference knee."""
+    age = say.years(knee.age_years)
+    return Picture(
+        say("reference.alt", age=age),
+        _uri(knee.png()),
+        say("reference.caption", sex=say(f"sex.{knee.sex.value}"), age=age),
+    )
+
+
+def _uri(png: bytes) -> str:
+    """Put a picture into a data URI."""
+    return f"data:image/png;base64,{b64encode(png).decode('ascii')}"
 
 
 def _legend(say: Words) -> list[LegendEntry]:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from unicodedata import east_asian_width
 
 from kneeage.core.anatomy import PLATE_SITES
 from kneeage.core.result import (
-    LikelihoodRatio,
+    Interval,
     MinimumAge,
     PlateReport,
     PriorReport,
+    ReasonCode,
     Result,
     SeriesReport,
     ThresholdReport,
 )
-from kneeage.report.ageplot import shown_interval
+from kneeage.report.evidence import ratio_ages, ratio_text
 from kneeage.report.summary import age_range, is_virtual, outward
 from kneeage.report.words import Words
 
-# Beyond these a likelihood ratio is shown as a bound: the tails of a learned distribution carry no more than that.
-_RATIO_SHOWN = (0.001, 1000.0)
+# Widest label and value that share a line with others, in Latin characters. Source: ours, two columns on A4.
+_NARROW = 50
+# Reasons that say nothing about the image itself.
+_NOT_THE_IMAGE = {ReasonCode.SEX_NOT_COVERED}
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,11 @@ class Row:
     value: str
     note: str = ""
     code: bool = False
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether two such rows fit beside each other."""
+        return not (self.note or self.code) and _columns(self.label) + _columns(self.value) <= _NARROW
 
 
 @dataclass(frozen=True)
@@ -44,14 +53,25 @@ class ThresholdRow:
     reason: str
 
 
+def fact_lines(rows: list[Row]) -> list[list[Row]]:
+    """Put neighbouring short rows beside each other, two on a line."""
+    lines: list[list[Row]] = []
+    for row in rows:
+        if lines and len(lines[-1]) == 1 and lines[-1][0].is_narrow and row.is_narrow:
+            lines[-1].append(row)
+        else:
+            lines.append([row])
+    return lines
+
+
 def age_rows(result: Result, say: Words) -> list[Row]:
-    """Give the most probable age, its interval and the minimum age."""
-    interval, age = shown_interval(result), result.estimated_age_years
+    """Give the most probable age, its intervals, the minimum age, and which of these the summary names."""
+    age = result.estimated_age_years
     rows = [Row(say("age.most_probable"), say("value.not_given") if age is None else say.years(age))]
-    if interval is not None:
-        label = say("age.interval", level=say.level(interval.level))
-        rows.append(Row(label, age_range(interval, say), say("age.method", method=say.phrase(interval.method))))
-    return [*rows, _minimum_row(result.minimum_age_years, say)]
+    rows += [_interval_row(interval, say) for interval in result.interval_years]
+    rows.append(_minimum_row(result.minimum_age_years, say))
+    named = result.summary_quantity
+    return rows if named is None else [*rows, Row(say("age.named"), say(f"quantity.{named.value}"))]
 
 
 def threshold_rows(result: Result, say: Words) -> list[ThresholdRow]:
@@ -72,6 +92,16 @@ def plate_table(result: Result, say: Words) -> list[list[str]]:
     return [_plate_headings(say), *lines] if lines else []
 
 
+def stage_definitions(result: Result, say: Words) -> list[str]:
+    """Define every stage that a plate was given, each once."""
+    found = [result.plates[site.name].stages for site in PLATE_SITES if site.name in result.plates]
+    defined = [
+        *(_definition("plates.dedouit", f"stage.dedouit.{one.dedouit}", say) for one in found),
+        *(_definition("plates.schmeling", f"stage.schmeling.{one.schmeling_kellinghaus}", say) for one in found),
+    ]
+    return [words for words in dict.fromkeys(defined) if words]
+
+
 def subject_rows(result: Result, say: Words) -> list[Row]:
     """Give what the user said about the question and the subject."""
     subject = result.subject
@@ -79,6 +109,8 @@ def subject_rows(result: Result, say: Words) -> list[Row]:
     return [
         Row(say("subject.question"), subject.question or say("value.not_given")),
         Row(say("subject.legal_basis"), subject.legal_basis or say("value.not_given")),
+        Row(say("subject.consent"), subject.consent or say("value.not_given")),
+        Row(say("subject.examiner"), subject.examiner or say("value.not_given")),
         Row(say("subject.claimed_age"), say("value.not_given") if claimed is None else _plain_years(claimed, say)),
         Row(say("subject.sex"), say("value.not_given") if subject.sex is None else say(f"sex.{subject.sex.value}")),
     ]
@@ -112,10 +144,14 @@ def quality_rows(result: Result, say: Words) -> list[Row]:
     if quality is None:
         return []
     return [
+        Row(say("quality.verdict"), _verdict(result, say)),
         Row(say("quality.slices"), str(quality.slices)),
         Row(say("quality.femur"), str(quality.slices_over_femoral_site)),
         Row(say("quality.tibia"), str(quality.slices_over_tibial_site)),
         Row(say("quality.fibula"), say(f"side.{quality.side_from_fibula.value}")),
+        Row(say("quality.motion"), _figure(quality.motion, say)),
+        Row(say("quality.sharpness"), _figure(quality.sharpness, say)),
+        Row(say("quality.metal"), _part(quality.metal_share, say)),
         Row(say("quality.notes"), _phrases(quality.notes, say) or say("value.none")),
     ]
 
@@ -142,8 +178,9 @@ def model_rows(result: Result, say: Words) -> list[Row]:
         rows.append(Row(say("model.bundle"), f"{bundle.name} {bundle.version}"))
         rows.append(Row(say("model.population"), population))
         rows.append(Row(say("model.sha256"), bundle.sha256, code=True))
-        errors = "model.errors_virtual" if is_virtual(result) else "model.errors_elsewhere"
-        rows.append(Row(say("model.errors"), say(errors)))
+        if all(threshold.errors is None for threshold in result.thresholds):
+            errors = "model.errors_virtual" if is_virtual(result) else "model.errors_elsewhere"
+            rows.append(Row(say("model.errors"), say(errors)))
     if (software := result.software) is not None:
         rows.append(Row(say("model.kneeage"), software.kneeage))
         rows.append(Row(say("model.python"), software.python))
@@ -152,31 +189,50 @@ def model_rows(result: Result, say: Words) -> list[Row]:
     return [*rows, Row(say("model.schema"), result.schema_version)]
 
 
-def ratio_text(ratio: LikelihoodRatio | None, say: Words) -> str:
-    """Write a likelihood ratio with two or three figures, as a bound beyond a thousand."""
-    if ratio is None:
-        return say("thresholds.ratio_missing")
-    low, high = _RATIO_SHOWN
-    if ratio.value is None or ratio.value > high:
-        return say("thresholds.more_than", number=say.number(high, 0))
-    if ratio.value < low:
-        return say("thresholds.less_than", number=say.number(low, 3))
-    return say.number(ratio.value, 0 if ratio.value >= 100 else 1 if ratio.value >= 1 else 3)
-
-
 def _class_name(name: str) -> str:
     """Write an age class with the signs that people use, such as ``"≥ 19"``."""
     return name.replace(">=", "≥ ").replace("<", "< ")
+
+
+def _columns(text: str) -> int:
+    """Count the Latin characters that a text is as wide as."""
+    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def _interval_row(interval: Interval, say: Words) -> Row:
+    """Give an interval with how it was made."""
+    label = say("age.interval", level=say.level(interval.level))
+    return Row(label, age_range(interval, say), say("age.method", method=say.phrase(interval.method)))
 
 
 def _minimum_row(minimum: MinimumAge | None, say: Words) -> Row:
     """Give the minimum age with its definition, or that there is none."""
     if minimum is None:
         return Row(say("age.minimum"), say("age.minimum_missing"))
-    note = say(
-        "age.minimum_note", definition=say.phrase(minimum.definition), n=minimum.n, quantile=f"{minimum.quantile:g}"
-    )
+    definition, share = say.phrase(minimum.definition), say.percent(minimum.quantile)
+    quantile = say("value.not_given")
+    if minimum.quantile_years is not None:
+        quantile = say.years(outward(minimum.quantile_years, -1))
+    note = say("age.minimum_note", definition=definition, n=minimum.n, share=share, quantile=quantile)
     return Row(say("age.minimum"), say.years(outward(minimum.value_years, -1)), note)
+
+
+def _verdict(result: Result, say: Words) -> str:
+    """Say whether the image carries an answer, or what speaks against it."""
+    against = [say(f"reason.{one.code.value}") for one in result.reasons if one.code not in _NOT_THE_IMAGE]
+    if not against:
+        return say("quality.sufficient")
+    return say("quality.insufficient", reasons=say("format.semicolon").join(dict.fromkeys(against)))
+
+
+def _figure(value: float | None, say: Words) -> str:
+    """Write a measure of quality."""
+    return say("value.not_measured") if value is None else say.number(value, 2)
+
+
+def _part(share: float | None, say: Words) -> str:
+    """Write a share of the knee."""
+    return say("value.not_measured") if share is None else say.percent(share, 1)
 
 
 def _threshold_row(threshold: ThresholdReport, prior: PriorReport | None, say: Words) -> ThresholdRow:
@@ -186,7 +242,7 @@ def _threshold_row(threshold: ThresholdReport, prior: PriorReport | None, say: W
         age=say("unit.limit", number=age),
         probability=_probability(threshold, prior, say),
         ratio=ratio_text(threshold.likelihood_ratio, say),
-        ratio_ages=_ratio_ages(threshold.likelihood_ratio, say),
+        ratio_ages=ratio_ages(threshold.likelihood_ratio, say),
         decision=say(f"decision.{threshold.decision.value}", age=age),
         reason=say.phrase(threshold.decision_reason),
     )
@@ -199,17 +255,9 @@ def _probability(threshold: ThresholdReport, prior: PriorReport | None, say: Wor
     return say.probability(threshold.probability_at_least)
 
 
-def _ratio_ages(ratio: LikelihoodRatio | None, say: Words) -> str:
-    """Name the two age windows of a likelihood ratio."""
-    if ratio is None:
-        return ""
-    windows = {"above": ratio.ages_above, "below": ratio.ages_below}
-    return say("thresholds.ratio_ages", **{name: f"{low:g}–{high:g}" for name, (low, high) in windows.items()})
-
-
 def _plate_headings(say: Words) -> list[str]:
     """Give the headings of the table of growth plates."""
-    keys = ("plate", "found", "openness", "thickness", "area", "volume", "dedouit", "schmeling")
+    keys = ("plate", "found", "dedouit", "schmeling", "openness", "thickness", "area", "volume")
     return [say(f"plates.{key}") for key in keys]
 
 
@@ -218,12 +266,19 @@ def _plate_cells(report: PlateReport, say: Words) -> list[str]:
     stages = (report.stages.dedouit, report.stages.schmeling_kellinghaus)
     return [
         _yes_no(report.found, say),
+        *(stage or say("plates.not_graded") for stage in stages),
         _openness(report.openness, say),
         _measured(report.thickness_mm, "unit.mm", 1, say),
         _measured(report.area_mm2, "unit.mm2", 0, say),
         _measured(report.volume_mm3, "unit.mm3", 0, say),
-        *(stage or say("plates.not_graded") for stage in stages),
     ]
+
+
+def _definition(system: str, key: str, say: Words) -> str:
+    """Define a stage; empty for one that was not graded, or that is not one of the system's."""
+    if key not in say.texts:
+        return ""
+    return say("stage.definition", system=say(system), stage=key.rpartition(".")[2], words=say(key))
 
 
 def _openness(openness: float | None, say: Words) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Protocol
 
 from kneeage.service.logs import log, log_failure, write_logs
 from kneeage.service.queue import Queue
@@ -27,9 +28,39 @@ from kneeage.service.worker import Examine, Rhythm, Send, Worker
 _JOIN_SECONDS = 10.0
 
 
+class Line(Protocol):
+    """Where what a worker held is put back."""
+
+    def give_back(self, worker: str) -> None:
+        """Put it back because the worker is told to stop."""
+
+    def bury(self, worker: str, reason: str) -> None:
+        """Put it back because the worker died."""
+
+    def is_overdue(self, worker: str, limit_seconds: float) -> bool:
+        """Say whether the worker has held it for longer than a limit."""
+
+
+class Works(Protocol):
+    """A worker in its own process."""
+
+    def run(self, is_stopped: Callable[[], bool]) -> None:
+        """Work until told to stop."""
+
+    def give_back(self) -> None:
+        """Put what it holds back in the line."""
+
+
+class Plan(Protocol):
+    """What a worker process is made from; all of it can be pickled."""
+
+    def worker(self, name: str) -> Works:
+        """Make a worker in this process."""
+
+
 @dataclass(frozen=True)
 class WorkPlan:
-    """What a worker process is made from; all of it can be pickled.
+    """What a worker of the queue of studies is made from.
 
     Args:
         folder: Folder of the spool.
@@ -68,7 +99,7 @@ class WorkerProcesses:
         limit_seconds: A study that takes longer is taken from its worker, which is ended.
     """
 
-    def __init__(self, plan: WorkPlan, queue: Queue, *, count: int, limit_seconds: float) -> None:
+    def __init__(self, plan: Plan, queue: Line, *, count: int, limit_seconds: float) -> None:
         self._plan = plan
         self._queue = queue
         self._limit_seconds = limit_seconds
@@ -108,7 +139,7 @@ class WorkerProcesses:
         return None
 
 
-def _start(plan: WorkPlan) -> _Running:
+def _start(plan: Plan) -> _Running:
     """Start a worker."""
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
@@ -119,7 +150,7 @@ def _start(plan: WorkPlan) -> _Running:
     return _Running(name, process, ours)
 
 
-def _work(plan: WorkPlan, name: str, lifeline: Connection) -> None:
+def _work(plan: Plan, name: str, lifeline: Connection) -> None:
     """Be a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     write_logs()
@@ -132,8 +163,8 @@ def _work(plan: WorkPlan, name: str, lifeline: Connection) -> None:
         sys.exit(1)
 
 
-def _end_with_parent(worker: Worker, lifeline: Connection) -> None:
+def _end_with_parent(worker: Works, lifeline: Connection) -> None:
     """Wait until the other end of the pipe closes, then give the study back and end at once."""
     lifeline.poll(None)
-    worker.queue.give_back(worker.name)
+    worker.give_back()
     os._exit(0)

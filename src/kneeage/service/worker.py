@@ -104,10 +104,14 @@ class Worker:
             return False
         start = time.monotonic()
         log("study taken", study=job.key, images=len(job.files))
-        with self._kept(job):
+        with renewed(lambda: self.queue.renew(job, self.rhythm.lease), self.rhythm.lease):
             end = self._try(job)
         log(f"study {end}", study=job.key, seconds=round(time.monotonic() - start, 2))
         return True
+
+    def give_back(self) -> None:
+        """Put what it holds back in the line."""
+        self.queue.give_back(self.name)
 
     def forget(self) -> None:
         """Remove what need not be kept."""
@@ -169,23 +173,29 @@ class Worker:
             return "lost to another worker"
         return "parked"
 
-    @contextmanager
-    def _kept(self, job: Job) -> Iterator[None]:
-        """Renew the lease from another thread as long as the block runs."""
-        ended = threading.Event()
 
-        def renew() -> None:
-            """Renew until the block ends; a lease that is lost is found out when the study is finished."""
-            while not ended.wait(self.rhythm.lease / _RENEWALS):
-                try:
-                    self.queue.renew(job, self.rhythm.lease)
-                except LeaseLostError:
-                    return
+@contextmanager
+def renewed(renew: Callable[[], None], lease_seconds: float) -> Iterator[None]:
+    """Renew a lease from another thread as long as the block runs.
 
-        thread = threading.Thread(target=renew, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+    Args:
+        renew: Renews it.
+        lease_seconds: Its length.
+    """
+    ended = threading.Event()
+
+    def keep_on() -> None:
+        """Renew until the block ends; a lease that is lost is found out when the work is finished."""
+        while not ended.wait(lease_seconds / _RENEWALS):
+            try:
+                renew()
+            except LeaseLostError:
+                return
+
+    thread = threading.Thread(target=keep_on, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

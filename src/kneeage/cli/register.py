@@ -1,0 +1,56 @@
+"""What commands of the workstation share: where its data lies, and whether its extra is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kneeage.core.errors import UsageError
+
+Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of the workstation.", show_default=False)]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--register",
+        metavar="URL",
+        help="Its register: postgresql://USER@HOST/NAME; a SQLite file in the folder if not given.",
+        envvar="KNEEAGE_REGISTER",
+        show_default=False,
+        show_envvar=False,
+    ),
+]
+
+REGISTER_FILE = "register.sqlite3"
+
+
+def require_extra() -> None:
+    """Check that the libraries of the workstation are installed.
+
+    Raises:
+        UsageError: One is not.
+    """
+    from importlib.util import find_spec
+
+    needed = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "argon2", "itsdangerous", "python_multipart")
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"this needs {missing[0]}; install it with: pip install 'kneeage[web]'")
+
+
+def register_url(data: Path, given: str | None) -> str:
+    """Give the URL of a register."""
+    from kneeage.service.tables import sqlite_url
+
+    return given or sqlite_url(data.absolute() / REGISTER_FILE)
+
+
+def require_register(data: Path, given: str | None) -> None:
+    """Refuse a folder without a register.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if given is None and not (data / REGISTER_FILE).is_file():
+        raise UsageError(f"{str(data)!r} holds no register; give the folder that 'kneeage serve' was given")

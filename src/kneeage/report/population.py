@@ -1,0 +1,101 @@
+"""The people that a bundle speaks about, and whether the subject is one of them, point by point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kneeage.core.manifest import BundleManifest
+from kneeage.core.result import NoveltyReport, Result, SeriesReport
+from kneeage.report.summary import is_virtual
+from kneeage.report.words import Words
+
+
+@dataclass(frozen=True)
+class PopulationRow:
+    """One point: what the bundle covers, what was found here, and whether that is inside (None: it cannot be told)."""
+
+    point: str
+    covered: str
+    found: str
+    inside: bool | None
+    verdict: str
+
+
+def population_rows(result: Result, manifest: BundleManifest | None, say: Words) -> list[PopulationRow]:
+    """Compare the subject and the image with what the bundle covers; empty where no bundle answered."""
+    if result.bundle is None:
+        return []
+    rows = [_people(result, say)]
+    if manifest is not None:
+        rows += [_sex(result, manifest, say), _age(result, manifest, say)]
+        rows += [] if result.series is None else _image(result.series, manifest, say)
+    return [*rows, _likeness(None if result.quality is None else result.quality.novelty, say)]
+
+
+def population_verdict(rows: list[PopulationRow], say: Words) -> str:
+    """Say in one sentence whether the subject is inside the reference population."""
+    if any(row.inside is False for row in rows):
+        return say("population.outside")
+    return say("population.open" if any(row.inside is None for row in rows) else "population.within")
+
+
+def _row(key: str, covered: str, found: str, inside: bool | None, say: Words) -> PopulationRow:
+    """Word one point."""
+    verdict = {True: "value.yes", False: "value.no", None: "population.unjudged"}[inside]
+    return PopulationRow(say(f"population.{key}"), covered, found, inside, say(verdict))
+
+
+def _people(result: Result, say: Words) -> PopulationRow:
+    """Compare the people: a virtual bundle covers virtual knees alone; of others an image cannot tell."""
+    series = result.series
+    found = say("value.unknown" if series is None else _origin(series))
+    if is_virtual(result):
+        return _row("people", say("model.population_virtual"), found, series is not None and series.virtual, say)
+    covered = "" if result.bundle is None else result.bundle.population
+    return _row("people", covered, found, False if series is not None and series.virtual else None, say)
+
+
+def _origin(series: SeriesReport) -> str:
+    """Name where an image comes from."""
+    return "series.origin_virtual" if series.virtual else "series.origin_real"
+
+
+def _sex(result: Result, manifest: BundleManifest, say: Words) -> PopulationRow:
+    """Compare the sex."""
+    sex = result.subject.sex
+    covered = say.listing([say(f"sex.{one.value}") for one in manifest.sexes])
+    found = say("value.not_given") if sex is None else say(f"sex.{sex.value}")
+    return _row("sex", covered, found, None if sex is None else sex in manifest.sexes, say)
+
+
+def _age(result: Result, manifest: BundleManifest, say: Words) -> PopulationRow:
+    """Compare the claimed age; the true one is what is asked about."""
+    (low, high), claimed = manifest.age_range_years, result.subject.claimed_age_years
+    covered = say("unit.years_range", low=f"{low:g}", high=f"{high:g}")
+    found = say("value.not_given") if claimed is None else say("unit.years", number=f"{claimed:g}")
+    return _row("age", covered, found, None if claimed is None else low <= claimed <= high, say)
+
+
+def _image(series: SeriesReport, manifest: BundleManifest, say: Words) -> list[PopulationRow]:
+    """Compare plane and sequence."""
+    planes = (manifest.plane, series.plane)
+    covered, found = (say(f"plane.{plane.value}") for plane in planes)
+    return [_row("plane", covered, found, planes[0] == planes[1], say), _sequence(series, manifest, say)]
+
+
+def _sequence(series: SeriesReport, manifest: BundleManifest, say: Words) -> PopulationRow:
+    """Compare the weighting; a bundle that names none does not judge it."""
+    found, known = series.weighting or say("value.unknown"), bool(manifest.sequences and series.weighting)
+    covered = say.listing(manifest.sequences) or say("value.not_given")
+    return _row("sequence", covered, found, series.weighting in manifest.sequences if known else None, say)
+
+
+def _likeness(novelty: NoveltyReport | None, say: Words) -> PopulationRow:
+    """Compare the image with the training images."""
+    if novelty is None:
+        return _row("likeness", say("value.not_given"), say("value.not_measured"), None, say)
+    found = say(
+        "population.distance", number=say.number(novelty.distance), percent=say.percent(novelty.percentile / 100)
+    )
+    covered = say("population.limit", number=say.number(novelty.limit))
+    return _row("likeness", covered, found, novelty.distance <= novelty.limit, say)

@@ -1,0 +1,132 @@
+"""Files of examinations: uploads by the hash of their bytes, results and corrections by the number of their run.
+
+No name that a user gives becomes part of a path: folders are named by random identifiers and numbers, files by hashes
+and by names of ours.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kneeage.core.errors import OutputError
+
+# Endings of uploaded names that tell what a file is; no other part of a name is used.
+ENDINGS = (".nii.gz", ".nii", ".zip")
+
+_OWNER_ONLY = 0o700
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class CaseFiles:
+    """A folder that only its owner may read.
+
+    Args:
+        folder: The folder; it is made where it is missing.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self._cases.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{str(folder)!r} cannot be made ({error.strerror}); choose another folder") from error
+
+    @property
+    def head(self) -> Path:
+        """File that the head of the audit log is noted in."""
+        return self.folder / "audit.head"
+
+    @property
+    def key(self) -> Path:
+        """File of the key that sessions are signed with."""
+        return self.folder / "session.key"
+
+    @property
+    def lock(self) -> Path:
+        """File that a server locks, so that there is one of them."""
+        path = self.folder / "server.lock"
+        path.touch()
+        return path
+
+    @property
+    def free_bytes(self) -> int:
+        """Room left on the disk."""
+        return shutil.disk_usage(self.folder).free
+
+    @contextmanager
+    def incoming(self, examination: str) -> Iterator[Path]:
+        """Give an empty folder for files that come in; it is removed at the end."""
+        place = self._case(examination)
+        place.mkdir(mode=_OWNER_ONLY, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="incoming-", dir=place))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def keep(self, examination: str, files: Iterable[Path]) -> None:
+        """Take over files that came in, under the names that they have."""
+        uploads = self.uploads(examination)
+        uploads.mkdir(mode=_OWNER_ONLY, exist_ok=True)
+        for file in files:
+            file.replace(uploads / file.name)
+
+    def source(self, examination: str) -> Path:
+        """Where the images of an examination are read from: its only file, or the folder of all."""
+        uploads = self.uploads(examination)
+        files = sorted(uploads.iterdir()) if uploads.is_dir() else []
+        return files[0] if len(files) == 1 else uploads
+
+    def uploads(self, examination: str) -> Path:
+        """Folder of the files that came in."""
+        return self._case(examination) / "uploads"
+
+    def results(self, examination: str, number: int) -> Path:
+        """Folder of the results of a run."""
+        return self._case(examination) / f"run-{number:d}"
+
+    def correction(self, examination: str, number: int) -> Path:
+        """File of the labels that a run was given."""
+        return self._case(examination) / f"correction-{number:d}.nii.gz"
+
+    def remove(self, examination: str) -> None:
+        """Remove every file of an examination."""
+        shutil.rmtree(self._case(examination), ignore_errors=True)
+
+    def sweep(self, known: dict[str, set[str]]) -> None:
+        """Remove what a server that was killed left behind.
+
+        Args:
+            known: Names of the uploads of each examination that the register knows.
+        """
+        for case in self._cases.iterdir():
+            for folder in [*case.glob("incoming-*"), *case.glob(".*.part.*")]:
+                shutil.rmtree(folder, ignore_errors=True)
+            for file in (case / "uploads").glob("*"):
+                if file.name not in known.get(case.name, set()):
+                    file.unlink()
+
+    @property
+    def _cases(self) -> Path:
+        """Folder of all examinations."""
+        return self.folder / "examinations"
+
+    def _case(self, examination: str) -> Path:
+        """Folder of one examination."""
+        if not _ID.fullmatch(examination):
+            raise OutputError("an examination is named by 32 hexadecimal digits")
+        return self._cases / examination
+
+
+def ending_of(name: str) -> str:
+    """Give the ending of an uploaded name if it is one that tells something; else nothing."""
+    lower = name.lower()
+    return next((ending for ending in ENDINGS if lower.endswith(ending)), "")

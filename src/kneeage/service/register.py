@@ -1,0 +1,439 @@
+"""The register: examinations, their files and runs, where each stands, and every change in the audit log."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, desc, func, insert, or_, select, update
+
+from kneeage.core.errors import KneeAgeError
+from kneeage.service.audit import Journal
+from kneeage.service.tables import EXAMINATIONS, FILES, RUNS, SETTINGS, reading
+
+
+class CaseState(str, Enum):
+    """Where an examination stands."""
+
+    DRAFT = "draft"
+    INSPECTING = "inspecting"
+    READY = "ready"
+    UNREADABLE = "unreadable"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    PURGED = "purged"
+
+
+class RunState(str, Enum):
+    """Where a run stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class RunKind(str, Enum):
+    """What a run does."""
+
+    INSPECT = "inspect"
+    ESTIMATE = "estimate"
+    CORRECTION = "correction"
+
+
+# In these an examination waits for its worker, and takes no other work.
+AT_WORK = (CaseState.INSPECTING, CaseState.QUEUED, CaseState.RUNNING)
+WAITING = (RunState.QUEUED.value, RunState.RUNNING.value)
+
+
+class StateError(KneeAgeError, RuntimeError):
+    """What is asked for is not possible where the examination stands."""
+
+
+class BusyError(KneeAgeError, RuntimeError):
+    """There is too much to do; ask again later."""
+
+
+class UnknownCaseError(KneeAgeError, LookupError):
+    """There is no such examination, run or file."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why there is no answer.
+
+    Args:
+        code: For machines.
+        message: For people.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One piece of work on an examination, as the register has it."""
+
+    kind: RunKind
+    number: int
+    base: int | None
+    state: RunState
+    stage: str
+    progress: float
+    created_at: float
+    created_by: str
+    started_at: float | None
+    finished_at: float | None
+    question: dict[str, Any]
+    bundle: dict[str, Any] | None
+    outcome: str | None
+    estimated_age_years: float | None
+    reason: Trouble | None
+    files: list[str]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An examination, as the register has it; ``runs`` holds the newest only where it comes from a list."""
+
+    id: str
+    reference: str
+    state: CaseState
+    created_at: float
+    changed_at: float
+    created_by: str
+    files: int
+    bytes: int
+    series: list[dict[str, Any]] | None
+    notes: list[str]
+    reason: Trouble | None
+    runs: list[Run]
+
+    def run(self, number: int) -> Run:
+        """Give a run by its number.
+
+        Raises:
+            UnknownCaseError: There is none.
+        """
+        found = next((run for run in self.runs if run.number == number), None)
+        if found is None:
+            raise UnknownCaseError(f"the examination has no run {number}")
+        return found
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a run is asked to do.
+
+    Args:
+        kind: What it does.
+        question: What is asked, and how it is answered; JSON.
+        bundle: The bundle that answers: ``id``, ``name``, ``version``, ``population``, ``sha256``.
+        base: Number of the run that is corrected.
+        facts: What the audit log is told besides.
+    """
+
+    kind: RunKind
+    question: Mapping[str, Any]
+    bundle: Mapping[str, Any] | None = None
+    base: int | None = None
+    facts: Mapping[str, Any] | None = None
+
+
+class Register:
+    """Examinations and runs; any number of processes may share it.
+
+    Args:
+        journal: Writes changes and the lines that tell about them.
+        most_waiting: Runs that may wait; more are turned away.
+        clock: Gives the time in seconds since 1970.
+    """
+
+    def __init__(self, journal: Journal, most_waiting: int = 200, clock: Callable[[], float] = time.time) -> None:
+        self.journal = journal
+        self._most_waiting = most_waiting
+        self._clock = clock
+
+    def create(self, who: str, reference: str) -> Case:
+        """Open an examination."""
+        key, now = secrets.token_hex(16), self._clock()
+        with self.journal.writing() as pen:
+            values = {"id": key, "reference": reference, "state": CaseState.DRAFT.value, "created_by": who, "notes": []}
+            pen.connection.execute(insert(EXAMINATIONS).values(**values, created_at=now, changed_at=now))
+            pen.note(who, "examination opened", key)
+        return self.case(key)
+
+    def add_files(self, key: str, who: str, sizes: Mapping[str, int], move: Callable[[], None]) -> tuple[int, int]:
+        """Take files into an examination.
+
+        Args:
+            key: The examination.
+            who: The user.
+            sizes: Bytes of each file by its name, which is the SHA-256 of its bytes with an ending.
+            move: Puts the files in their place; called before all of it is committed.
+
+        Returns:
+            Number and bytes of its files.
+
+        Raises:
+            StateError: No file may come any more.
+        """
+        with self.journal.writing() as pen:
+            require_state(_state(pen.connection, key), (CaseState.DRAFT,), "files are taken until work begins")
+            known = set(pen.connection.execute(select(FILES.c.name).where(FILES.c.examination == key)).scalars())
+            rows = [{"examination": key, "name": n, "bytes": b} for n, b in sizes.items() if n not in known]
+            if rows:
+                pen.connection.execute(insert(FILES), rows)
+            move()
+            self._touch(pen.connection, key)
+            pen.note(who, "files received", key, sha256=sorted(n.partition(".")[0] for n in sizes))
+            return _size(pen.connection, key)
+
+    def order(self, key: str, who: str, order: Order, place: Callable[[int], None] | None = None) -> int | None:
+        """Put work on an examination into the line.
+
+        Args:
+            key: The examination.
+            who: The user.
+            order: The work.
+            place: Given the number of the run, puts what it needs in its place, before all of it is committed.
+
+        Returns:
+            Number of the run; None for an inspection.
+
+        Raises:
+            StateError: It is at work, has no files, or was purged.
+            BusyError: Too many runs wait.
+        """
+        with self.journal.writing() as pen:
+            self._require_orderable(pen.connection, key, order)
+            number = None if order.kind is RunKind.INSPECT else _next_number(pen.connection, key)
+            if place is not None and number is not None:
+                place(number)
+            pen.connection.execute(insert(RUNS).values(**self._new_run(key, who, order, number)))
+            state = CaseState.INSPECTING if number is None else CaseState.QUEUED
+            self._touch(pen.connection, key, state=state.value, reason_code=None, reason_message=None)
+            sha256 = None if order.bundle is None else order.bundle["sha256"]
+            told = {"run": number, "bundle_sha256": sha256, **(order.facts or {})}
+            pen.note(who, f"{order.kind.value} ordered", key, **told)
+        return number
+
+    def cancel(self, key: str, who: str) -> Case:
+        """End the work on an examination: at once where it waits, at its next step where it runs.
+
+        Raises:
+            StateError: Nothing is at work.
+        """
+        with self.journal.writing() as pen:
+            require_state(_state(pen.connection, key), AT_WORK, "nothing is at work here")
+            where = (RUNS.c.examination == key, RUNS.c.state == RunState.QUEUED.value)
+            ended = {"state": RunState.CANCELLED.value, "finished_at": self._clock()}
+            is_waiting = pen.connection.execute(update(RUNS).where(*where).values(**ended)).rowcount > 0
+            running = (RUNS.c.examination == key, RUNS.c.state == RunState.RUNNING.value)
+            pen.connection.execute(update(RUNS).where(*running).values(cancel=True))
+            self._touch(pen.connection, key, **({"state": CaseState.CANCELLED.value} if is_waiting else {}))
+            pen.note(who, "cancelled", key)
+        return self.case(key)
+
+    def purge(self, key: str, who: str, remove: Callable[[], None]) -> Case:
+        """Remove images, masks and documents; what happened stays on record.
+
+        Args:
+            key: The examination.
+            who: The user.
+            remove: Removes the files; called when the register says that they are gone.
+
+        Raises:
+            StateError: It is at work, or purged.
+        """
+        with self.journal.writing() as pen:
+            state = _state(pen.connection, key)
+            require_state(state, tuple(set(CaseState) - {*AT_WORK, CaseState.PURGED}), "it is at work, or purged")
+            gone: dict[str, Any] = {"state": CaseState.PURGED.value, "series": None, "notes": [], "reference": ""}
+            self._touch(pen.connection, key, **gone, reason_message=None)
+            blank: dict[str, Any] = {"question": {}, "files": [], "reason_message": None}
+            pen.connection.execute(update(RUNS).where(RUNS.c.examination == key).values(**blank))
+            pen.note(who, "purged", key)
+        remove()
+        return self.case(key)
+
+    def note(self, who: str, action: str, examination: str | None = None, **facts: Any) -> None:
+        """Write a line about what changed nothing in the register, such as a download."""
+        with self.journal.writing() as pen:
+            pen.note(who, action, examination, **facts)
+
+    def case(self, key: str) -> Case:
+        """Give an examination with all its runs.
+
+        Raises:
+            UnknownCaseError: There is none.
+        """
+        with reading(self.journal.engine) as connection:
+            row = connection.execute(select(EXAMINATIONS).where(EXAMINATIONS.c.id == key)).mappings().one_or_none()
+            if row is None:
+                raise UnknownCaseError("there is no such examination")
+            return _case(row, _size(connection, key), _runs(connection, key))
+
+    def search(self, words: str, state: CaseState | None, limit: int, offset: int) -> tuple[list[Case], int]:
+        """Give examinations with their newest run, the newest first, and how many fit."""
+        like = f"%{_escaped(words)}%"
+        columns = (EXAMINATIONS.c.reference, EXAMINATIONS.c.id)
+        where = [or_(*(column.ilike(like, escape="\\") for column in columns))] if words else []
+        where += [] if state is None else [EXAMINATIONS.c.state == state.value]
+        query = select(EXAMINATIONS).where(*where).order_by(desc(EXAMINATIONS.c.created_at), EXAMINATIONS.c.id)
+        with reading(self.journal.engine) as connection:
+            total = connection.execute(select(func.count()).select_from(EXAMINATIONS).where(*where)).scalar_one()
+            rows = connection.execute(query.limit(limit).offset(offset)).mappings().all()
+            return [_short(connection, row) for row in rows], int(total)
+
+    def changed_since(self, moment: float) -> list[Case]:
+        """Give examinations that changed since a moment, with their newest run."""
+        query = select(EXAMINATIONS).where(EXAMINATIONS.c.changed_at >= moment).order_by(EXAMINATIONS.c.changed_at)
+        with reading(self.journal.engine) as connection:
+            return [_short(connection, row) for row in connection.execute(query).mappings().all()]
+
+    def older_than(self, moment: float) -> list[str]:
+        """Give examinations that nothing happened to since a moment, and that can be purged."""
+        keep = [state.value for state in (*AT_WORK, CaseState.PURGED)]
+        where = (EXAMINATIONS.c.changed_at < moment, EXAMINATIONS.c.state.not_in(keep))
+        with reading(self.journal.engine) as connection:
+            return list(connection.execute(select(EXAMINATIONS.c.id).where(*where)).scalars())
+
+    def known_files(self) -> dict[str, set[str]]:
+        """Give the names of the files of each examination that was not purged."""
+        found: dict[str, set[str]] = {}
+        query = select(FILES.c.examination, FILES.c.name).join(EXAMINATIONS)
+        with reading(self.journal.engine) as connection:
+            for key, name in connection.execute(query.where(EXAMINATIONS.c.state != CaseState.PURGED.value)):
+                found.setdefault(key, set()).add(name)
+        return found
+
+    def setting(self, name: str) -> Any:
+        """Give a setting; None where it was never set."""
+        with reading(self.journal.engine) as connection:
+            query = select(SETTINGS.c.value).where(SETTINGS.c.name == name)
+            return connection.execute(query).scalar_one_or_none()
+
+    def choose_bundle(self, who: str, bundle: Mapping[str, Any]) -> None:
+        """Note which bundle answers from now on."""
+        with self.journal.writing() as pen:
+            pen.connection.execute(SETTINGS.delete().where(SETTINGS.c.name == "bundle"))
+            pen.connection.execute(insert(SETTINGS).values(name="bundle", value=bundle["id"]))
+            pen.note(who, "bundle chosen", None, bundle_sha256=bundle["sha256"])
+
+    def _require_orderable(self, connection: Connection, key: str, order: Order) -> None:
+        """Refuse work that cannot be done now."""
+        state = _state(connection, key)
+        require_state(state, tuple(set(CaseState) - {*AT_WORK, CaseState.PURGED}), "it is at work, or purged")
+        if _size(connection, key)[0] == 0:
+            raise StateError("the examination has no files; send them first")
+        query = select(func.count()).select_from(RUNS).where(RUNS.c.state.in_(WAITING))
+        if int(connection.execute(query).scalar_one()) >= self._most_waiting:
+            raise BusyError(f"{self._most_waiting} examinations wait already; ask again in a minute")
+        if order.kind is RunKind.INSPECT and _next_number(connection, key) > 1:
+            raise StateError("the examination was read already")
+
+    def _new_run(self, key: str, who: str, order: Order, number: int | None) -> dict[str, Any]:
+        """Give the row of a new run."""
+        return {
+            "examination": key,
+            "kind": order.kind.value,
+            "number": number,
+            "base": order.base,
+            "state": RunState.QUEUED.value,
+            "stage": "queued",
+            "progress": 0.0,
+            "created_at": self._clock(),
+            "created_by": who,
+            "question": dict(order.question),
+            "bundle": None if order.bundle is None else dict(order.bundle),
+            "files": [],
+        }
+
+    def _touch(self, connection: Connection, key: str, **values: Any) -> None:
+        """Change an examination, and note when."""
+        touch(connection, key, self._clock(), **values)
+
+
+def touch(connection: Connection, key: str, now: float, **values: Any) -> None:
+    """Change an examination, and note when."""
+    connection.execute(update(EXAMINATIONS).where(EXAMINATIONS.c.id == key).values(changed_at=now, **values))
+
+
+def require_state(found: CaseState, wanted: Sequence[CaseState], words: str) -> None:
+    """Refuse what is not possible where an examination stands.
+
+    Raises:
+        StateError: It stands elsewhere.
+    """
+    if found not in wanted:
+        raise StateError(f"the examination is {found.value}: {words}")
+
+
+def _state(connection: Connection, key: str) -> CaseState:
+    """Give the state of an examination, which stays as it is until the transaction ends."""
+    query = select(EXAMINATIONS.c.state).where(EXAMINATIONS.c.id == key)
+    found = connection.execute(query).scalar_one_or_none()
+    if found is None:
+        raise UnknownCaseError("there is no such examination")
+    return CaseState(found)
+
+
+def _size(connection: Connection, key: str) -> tuple[int, int]:
+    """Give number and bytes of the files of an examination."""
+    query = select(func.count(), func.coalesce(func.sum(FILES.c.bytes), 0)).where(FILES.c.examination == key)
+    count, size_bytes = connection.execute(query).one()
+    return int(count), int(size_bytes)
+
+
+def _next_number(connection: Connection, key: str) -> int:
+    """Give the number of the next run."""
+    query = select(func.coalesce(func.max(RUNS.c.number), 0)).where(RUNS.c.examination == key)
+    return int(connection.execute(query).scalar_one()) + 1
+
+
+def _runs(connection: Connection, key: str) -> list[Run]:
+    """Give the numbered runs of an examination, oldest first."""
+    query = select(RUNS).where(RUNS.c.examination == key, RUNS.c.number.is_not(None)).order_by(RUNS.c.number)
+    return [_run(row) for row in connection.execute(query).mappings()]
+
+
+def _short(connection: Connection, row: RowMapping) -> Case:
+    """Make an examination with its newest run."""
+    return _case(row, _size(connection, row["id"]), _runs(connection, row["id"])[-1:])
+
+
+def _case(row: RowMapping, size: tuple[int, int], runs: list[Run]) -> Case:
+    """Make an examination of its row."""
+    plain = ("id", "reference", "created_at", "changed_at", "created_by", "series", "notes")
+    values = {name: row[name] for name in plain}
+    state = CaseState(row["state"])
+    return Case(**values, state=state, files=size[0], bytes=size[1], reason=_trouble(row), runs=runs)
+
+
+def _run(row: RowMapping) -> Run:
+    """Make a run of its row."""
+    made = ("kind", "state", "reason")
+    values = {name: row[name] for name in Run.__dataclass_fields__ if name not in made}
+    return Run(**values, kind=RunKind(row["kind"]), state=RunState(row["state"]), reason=_trouble(row))
+
+
+def _trouble(row: RowMapping) -> Trouble | None:
+    """Give the reason in a row."""
+    return None if row["reason_code"] is None else Trouble(row["reason_code"], row["reason_message"] or "")
+
+
+def _escaped(words: str) -> str:
+    """Take the meaning from the signs that LIKE knows."""
+    return words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

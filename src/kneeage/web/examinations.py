@@ -1,0 +1,127 @@
+"""Routes of examinations: list, open, send files, inspect, cancel, purge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from kneeage.service.register import CaseState, Order, RunKind, StateError, require_state
+from kneeage.web.errors import WebError, responses
+from kneeage.web.office import Office, office_of
+from kneeage.web.schemas import CaseBody, CaseList, Id, NewCase, Received, ShortText, case_body, short_case
+from kneeage.web.security import Reader, Writer
+from kneeage.web.upload import receive_form, require_safe
+
+router = APIRouter(prefix="/api", tags=["examinations"])
+TheOffice = Annotated[Office, Depends(office_of)]
+
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "server-sent events"}
+}
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": 1000}
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.get("/examinations", responses=responses())
+def list_examinations(
+    office: TheOffice,
+    _user: Reader,
+    search: Annotated[ShortText, Query()] = "",
+    state: CaseState | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> CaseList:
+    """List examinations, the newest first."""
+    cases, total = office.register.search(search, state, limit, offset)
+    return CaseList(items=[short_case(case) for case in cases], total=total)
+
+
+@router.post("/examinations", status_code=201, responses=responses(403, 413, 429))
+def open_examination(office: TheOffice, user: Writer, asked: NewCase) -> CaseBody:
+    """Open an examination; send its files next."""
+    return case_body(office.register.create(user, asked.reference))
+
+
+@router.get("/examinations/{key}", responses=responses(404))
+def show_examination(office: TheOffice, _user: Reader, key: Id) -> CaseBody:
+    """Show an examination."""
+    return case_body(office.register.case(key))
+
+
+@router.post("/examinations/{key}/files", responses=responses(403, 404, 409, 413, 429), openapi_extra=_FORM)
+async def send_files(request: Request, office: TheOffice, user: Writer, key: Id) -> Received:
+    """Send files of an examination: a portion is taken whole or not at all, and more may follow."""
+    limits = office.settings.limits
+    with office.uploads.take():
+        case = await run_in_threadpool(office.register.case, key)
+        require_state(case.state, (CaseState.DRAFT,), "files are taken until work begins")
+        if office.files.free_bytes < limits.free_bytes + int(request.headers.get("content-length") or 0):
+            raise WebError(429, "busy", "the disk of the server is full; purge examinations, then try again", 60)
+        with office.files.incoming(key) as folder:
+            sizes = await receive_form(request, folder, limits)
+            return await run_in_threadpool(_keep, office, user, key, folder, sizes)
+
+
+@router.post("/examinations/{key}/inspect", status_code=202, responses=responses(403, 404, 409, 413, 429))
+def inspect(office: TheOffice, user: Writer, key: Id) -> CaseBody:
+    """Have the series of an examination listed and ranked."""
+    office.register.order(key, user, Order(RunKind.INSPECT, {}))
+    return case_body(office.register.case(key))
+
+
+@router.post("/examinations/{key}/cancel", responses=responses(403, 404, 409, 413))
+def cancel(office: TheOffice, user: Writer, key: Id) -> CaseBody:
+    """End the work on an examination."""
+    return case_body(office.register.cancel(key, user))
+
+
+@router.post("/examinations/{key}/purge", responses=responses(403, 404, 409, 413))
+def purge(office: TheOffice, user: Writer, key: Id) -> CaseBody:
+    """Remove images, masks and documents; what happened stays on record."""
+    return case_body(office.register.purge(key, user, lambda: office.files.remove(key)))
+
+
+@router.get("/events", response_class=StreamingResponse, responses={**responses(429), **EVENTS})
+def all_events(office: TheOffice, _user: Reader) -> StreamingResponse:
+    """Tell what changes in any examination, as it happens."""
+    office.hub.require_room()
+    return StreamingResponse(office.hub.events(None, None), media_type="text/event-stream")
+
+
+@router.get("/examinations/{key}/events", response_class=StreamingResponse, responses={**responses(404, 429), **EVENTS})
+def examination_events(office: TheOffice, _user: Reader, key: Id) -> StreamingResponse:
+    """Tell what changes in an examination, as it happens."""
+    office.hub.require_room()
+    return StreamingResponse(office.hub.events(key, office.register.case(key)), media_type="text/event-stream")
+
+
+def _keep(office: Office, user: str, key: str, folder: Path, sizes: dict[str, int]) -> Received:
+    """Take files over that came in."""
+    case, limits = office.register.case(key), office.settings.limits
+    if case.files + len(sizes) > limits.files or case.bytes + sum(sizes.values()) > limits.examination_bytes:
+        words = f"an examination has at most {limits.files} files and {limits.examination_bytes} bytes; send one study"
+        raise WebError(413, "too_large", words)
+    if case.files == 1 and office.files.source(key).suffix == ".zip":
+        raise StateError("a zip must be the only file of an examination; open another examination")
+    require_safe(folder, sizes, others=case.files)
+    kept = [folder / name for name in sizes]
+    files, size_bytes = office.register.add_files(key, user, sizes, lambda: office.files.keep(key, kept))
+    return Received(files=files, bytes=size_bytes)

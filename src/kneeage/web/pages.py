@@ -1,0 +1,129 @@
+"""Page shells: layout and a token, no subject's data; everything else is fetched by the page itself."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, TemplateNotFound, select_autoescape
+
+import kneeage
+from kneeage.service.register import UnknownCaseError
+from kneeage.web.login import ensure_session
+from kneeage.web.office import Office, office_of
+
+TEMPLATES = Path(__file__).parent / "templates"
+LANGUAGES = ("en", "zh")
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+TheOffice = Annotated[Office, Depends(office_of)]
+_environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(default=True))
+
+
+@router.get("/")
+@router.get("/examinations")
+def examinations(request: Request, office: TheOffice) -> Response:
+    """The list of examinations."""
+    return page(request, office, "examinations")
+
+
+@router.get("/new")
+@router.get("/studies")
+@router.get("/bundles")
+@router.get("/about")
+def plain(request: Request, office: TheOffice) -> Response:
+    """A page that is named like its path."""
+    return page(request, office, request.url.path.strip("/"))
+
+
+@router.get("/api/words")
+def report_words() -> Response:
+    """The words of reports, with which pages word what results say in English."""
+    table = files("kneeage.report").joinpath("words.json").read_text(encoding="utf-8")
+    return Response(table, media_type="application/json")
+
+
+@router.get("/login")
+def login(request: Request, office: TheOffice) -> Response:
+    """The way in."""
+    return page(request, office, "login", is_open=True)
+
+
+@router.get("/examinations/{key}")
+def examination(request: Request, office: TheOffice, key: str) -> Response:
+    """One examination."""
+    return _of_examination(request, office, "examination", key)
+
+
+@router.get("/examinations/{key}/correct")
+def correct(request: Request, office: TheOffice, key: str) -> Response:
+    """The correction of its labels."""
+    return _of_examination(request, office, "correct", key)
+
+
+def page(
+    request: Request,
+    office: Office,
+    name: str,
+    *,
+    status: int = 200,
+    is_open: bool = False,
+    ids: dict[str, str] | None = None,
+) -> Response:
+    """Make a page shell.
+
+    Args:
+        request: Who asks.
+        office: What routes work with.
+        name: Name of the page and its template.
+        status: HTTP status.
+        is_open: Whether it is shown without a login.
+        ids: Identifiers in its path.
+    """
+    response = HTMLResponse(status_code=status)
+    session = ensure_session(request, response, office)
+    if session.user is None and not is_open:
+        target = RedirectResponse(f"/login?next={quote(request.url.path, safe='/')}", 303)
+        office.sessions.write(target, session)
+        return target
+    context = {
+        "page": name,
+        "csrf_token": office.sessions.csrf_token(session),
+        "user": session.user,
+        "login_required": office.sessions.needs_login,
+        "version": kneeage.__version__,
+        "lang": _language(request),
+        "ids": ids or {},
+        "status": status,
+    }
+    response.body = _render(name, context).encode()
+    response.headers["content-length"] = str(len(response.body))
+    return response
+
+
+def _of_examination(request: Request, office: Office, name: str, key: str) -> Response:
+    """Make a page of an examination that is there."""
+    try:
+        office.register.case(key[:64])
+    except UnknownCaseError:
+        return page(request, office, "error", status=404)
+    return page(request, office, name, ids={"examination": key})
+
+
+def _render(name: str, context: dict[str, Any]) -> str:
+    """Fill in a template."""
+    try:
+        return _environment.get_template(f"{name}.html").render(context)
+    except TemplateNotFound:
+        return f'<!doctype html><html lang="en"><title>kneeage</title><h1>{name}</h1></html>'
+
+
+def _language(request: Request) -> str:
+    """Choose the language of a page: asked for, remembered, or preferred by the browser."""
+    accepted = request.headers.get("accept-language", "").lower()
+    wanted = (request.query_params.get("lang"), request.cookies.get("lang"), accepted[:2])
+    return next((one for one in wanted if one in LANGUAGES), LANGUAGES[0])

@@ -1,0 +1,5 @@
+// A page that is not there.
+
+import { startPage } from "../frame.js";
+
+startPage(async () => {});

@@ -1,0 +1,204 @@
+// One examination: progress, viewer, answer, downloads.
+
+import { ask, follow } from "../api.js";
+import { ageCard, behind, isVirtual, platesCard, refusal, thresholdsCard, warnings } from "../answer.js";
+import { comparison } from "../compare.js";
+import { find, make } from "../dom.js";
+import { announce, hideError, showDemonstration, showError, startPage } from "../frame.js";
+import { BUSY, badgeOf, showProgress, stateOf } from "../progress.js";
+import { Viewer } from "../viewer.js";
+import { moment, onLanguage, phrase, say, sayReport } from "../words.js";
+
+const DOWNLOADS = ["report.pdf", "report.html", "segmentation.dcm", "measurements.dcm", "report.dcm", "preview.dcm", "labels.nii.gz", "result.json", "all.zip"];
+const id = document.body.dataset.examination;
+let examination = null;
+let shown = null;
+let result = null;
+let viewer = null;
+
+startPage(
+  async () => {
+    setUpToggles();
+    find("#cancel").addEventListener("click", () => change("cancel"));
+    onLanguage(draw);
+    await refresh();
+    follow(id, (short) => {
+      const moved = !examination || short.state !== examination.state || short.latest?.number !== examination.latest?.number;
+      if (moved || !BUSY.has(short.state)) return refresh();
+      return showProgress(short.latest);
+    });
+  },
+  { report: true },
+);
+
+async function refresh() {
+  try {
+    examination = await ask(`/api/examinations/${id}`);
+    const finished = examination.runs.filter((run) => run.outcome);
+    const wanted = finished.find((run) => run.number === numberAsked()) ?? finished[finished.length - 1];
+    if (wanted && wanted.number !== shown?.number) await show(wanted);
+    draw();
+  } catch (error) {
+    showError(error);
+  }
+}
+
+function numberAsked() {
+  return Number(new URLSearchParams(location.search).get("run"));
+}
+
+/** Show one version: its result, and its volumes where it has them. */
+async function show(run) {
+  hideError();
+  result = await ask(path(run, "result"));
+  shown = run;
+  showDemonstration(isVirtual(result));
+  const has = (name) => run.files.includes(name);
+  find("#viewer-card").hidden = !has("image.nii.gz");
+  find("#answer-area").hidden = false;
+  draw();
+  announce(say("examination.ready"));
+  if (has("image.nii.gz")) showVolumes(run, has).catch(showError);
+}
+
+async function showVolumes(run, has) {
+  const file = (name) => (has(name) ? path(run, `files/${name}`) : null);
+  if (viewer) {
+    if (has("labels.nii.gz")) await viewer.loadLabels(file("labels.nii.gz"));
+    viewer.draw();
+    return;
+  }
+  viewer = new Viewer();
+  await viewer.load({
+    image: file("image.nii.gz"),
+    labels: file("labels.nii.gz"),
+    explanation: file("explanation.nii.gz"),
+    plane: result.series?.plane,
+  });
+  find("#show-explanation").hidden = !viewer.hasExplanation;
+}
+
+function path(run, rest) {
+  return `/api/examinations/${id}/runs/${run.number}/${rest}`;
+}
+
+function draw() {
+  if (!examination) return;
+  drawHead();
+  showProgress(BUSY.has(examination.state) ? examination.latest ?? { state: examination.state, stage: "reading", progress: 0 } : null);
+  find("#cancel").hidden = !["queued", "running"].includes(examination.state);
+  drawRefusal();
+  if (!result) return;
+  drawVersions();
+  const estimated = result.outcome === "estimated";
+  find("#answer").replaceChildren(...kept(estimated && ageCard(result), estimated && thresholdsCard(result)));
+  find("#measured").replaceChildren(...kept(platesCard(result)));
+  find("#warned").replaceChildren(...kept(warnings(result)));
+  find("#to-correct").hidden = !shown.files.includes("labels.nii.gz");
+  find("#below").replaceChildren(...kept(downloads(), behind(result)));
+  find(".two").classList.toggle("single", !estimated);
+}
+
+function drawHead() {
+  const state = stateOf(examination);
+  find("#heading").textContent = examination.reference || say("list.unnamed", { id: id.slice(0, 8) });
+  const badge = make("span", { class: badgeOf(state), id: "state", "data-state": state, text: say(`state.${state}`) });
+  find("#facts").replaceChildren(badge, ` ${say("examination.made", { when: moment(examination.created_at), who: examination.created_by })}`);
+  const purge = make("button", { type: "button", class: "bad", text: say("examination.purge"), on: { click: askToPurge } });
+  const purgeable = !BUSY.has(examination.state) && examination.state !== "purged";
+  find("#actions").replaceChildren(...kept(purgeable && purge));
+}
+
+function drawRefusal() {
+  const place = find("#refusal");
+  if (result && result.outcome !== "estimated" && !BUSY.has(examination.state)) return place.replaceChildren(refusal(result));
+  const plain = { draft: "draft", ready: "draft", cancelled: "cancelled", purged: "purged" }[examination.state];
+  if (plain) return place.replaceChildren(make("p", { class: "notice", text: say(`examination.${plain}`) }));
+  const { reason } = examination;
+  if (!reason || BUSY.has(examination.state)) return place.replaceChildren();
+  return place.replaceChildren(
+    make("section", { class: "notice bad", id: "reasons", "aria-labelledby": "refusal-heading" },
+      make("h2", { id: "refusal-heading", text: sayReport(`reason.${reason.code}`) || say(`state.${examination.state}`) }),
+      make("p", { text: phrase(reason.message) }),
+      make("p", { class: "advice", text: sayReport(`advice.${reason.code}`) })),
+  );
+}
+
+/** A button for each version, and a comparison with the version before. */
+function drawVersions() {
+  const finished = examination.runs.filter((run) => run.outcome);
+  const place = find("#versions");
+  if (finished.length < 2) return place.replaceChildren();
+  const buttons = finished.map((run) =>
+    make("button", {
+      type: "button",
+      "aria-pressed": String(run.number === shown.number),
+      text: say(run.kind === "correction" ? "examination.version_corrected" : "examination.version", { number: run.number }),
+      on: { click: () => show(run).catch(showError) },
+    }));
+  const last = finished[finished.length - 1].number;
+  const before = finished[finished.findIndex((run) => run.number === shown.number) - 1]?.number;
+  const [first, second] = before ? [shown.base ?? before, shown.number] : [shown.number, last];
+  const compare = make("button", { type: "button", text: say("compare.do", { first, second }), on: { click: () => compareWith(first, second) } });
+  return place.replaceChildren(make("div", { class: "row versions", role: "group", "aria-label": say("examination.versions") }, ...buttons, compare));
+}
+
+async function compareWith(first, second) {
+  try {
+    const card = await comparison(id, first, second);
+    document.querySelector("#compared")?.remove();
+    find("#below").prepend(card);
+    card.scrollIntoView({ block: "nearest" });
+  } catch (error) {
+    showError(error);
+  }
+}
+
+function downloads() {
+  const made = DOWNLOADS.filter((name) => shown.files.includes(name));
+  if (!made.length) return null;
+  const links = made.map((name) =>
+    make("li", {}, make("a", { class: "button", href: `${path(shown, `files/${name}`)}?download=1`, download: name, "data-file": name, text: say(`download.${name}`) })));
+  const read = shown.files.includes("report.html")
+    ? make("li", {}, make("a", { class: "button main", href: path(shown, "files/report.html"), target: "_blank", rel: "noopener", text: say("download.read") }))
+    : null;
+  return make("section", { class: "card", "aria-labelledby": "downloads-heading" },
+    make("h2", { id: "downloads-heading", text: say("download.heading") }),
+    make("ul", { class: "downloads" }, read, ...links));
+}
+
+function setUpToggles() {
+  toggle("#show-outlines", (on) => viewer?.draw({ outlines: on }));
+  toggle("#show-bones", (on) => viewer?.draw({ bones: on }));
+  toggle("#show-explanation", (on) => {
+    viewer?.showExplanation(on);
+    find("#explanation-note").hidden = !on;
+  });
+}
+
+function toggle(selector, act) {
+  const button = find(selector);
+  button.addEventListener("click", () => {
+    const on = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(on));
+    act(on);
+  });
+}
+
+function askToPurge() {
+  if (window.confirm(say("examination.purge_sure"))) change("purge");
+}
+
+async function change(what) {
+  try {
+    await ask(`/api/examinations/${id}/${what}`, { method: "POST" });
+    if (what === "purge") return location.reload();
+    return await refresh();
+  } catch (error) {
+    return showError(error);
+  }
+}
+
+function kept(...parts) {
+  return parts.filter(Boolean);
+}

@@ -1,0 +1,268 @@
+// A new examination: files, series, question.
+
+import { ask, follow, upload } from "../api.js";
+import { find, make } from "../dom.js";
+import { droppedFiles, wanted } from "../dropped.js";
+import { announce, hideError, showDemonstration, showError, startPage } from "../frame.js";
+import { bytes, language, letter, number, onLanguage, phrase, say, sayReport } from "../words.js";
+
+const THRESHOLDS = [12, 14, 16, 18];
+const KNOWN_AGES = "8-26";
+let examination = null;
+let sending = null;
+let stopFollowing = () => {};
+let bundles = [];
+let sentCount = { files: 0, size: 0 };
+
+startPage(
+  async () => {
+    setUpThresholds();
+    setUpDrop();
+    fillPriors();
+    find("#question").addEventListener("submit", start);
+    find("#series-card").addEventListener("change", allowStart);
+    find("#prior").addEventListener("change", () => (find("#prior-ages").hidden = find("#prior").value !== "range"));
+    onLanguage(redraw);
+    bundles = (await ask("/api/bundles")).items.filter((bundle) => bundle.usable);
+    fillBundles();
+    find("#bundle").addEventListener("change", () => showDemonstration(chosenBundle()?.population === "virtual"));
+    redraw();
+  },
+  { report: true },
+);
+
+function setUpDrop() {
+  const [drop, files, folder] = [find("#drop"), find("#files"), find("#folder")];
+  find("#choose-files").addEventListener("click", () => files.click());
+  find("#choose-folder").addEventListener("click", () => folder.click());
+  for (const input of [files, folder]) input.addEventListener("change", () => take(wanted(input.files)));
+  for (const name of ["dragenter", "dragover"])
+    window.addEventListener(name, (event) => {
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+  window.addEventListener("dragleave", (event) => event.relatedTarget === null && drop.classList.remove("over"));
+  window.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    if (!drop.hidden) take(await droppedFiles(event.dataTransfer));
+  });
+  find("#stop").addEventListener("click", () => sending?.abort());
+  find("#again").addEventListener("click", reset);
+}
+
+/** Send the files, then have them looked through. */
+async function take(files) {
+  if (!files.length) return showError(new Error(say("new.nothing")));
+  hideError();
+  sending = new AbortController();
+  find("#drop").hidden = true;
+  find("#reference").disabled = true;
+  find("#sending").hidden = false;
+  sentCount = { files: files.length, size: files.reduce((sum, file) => sum + file.size, 0) };
+  try {
+    examination = await ask("/api/examinations", { method: "POST", json: { reference: find("#reference").value.trim() } });
+    await upload(examination.id, files, { onProgress: showSent, signal: sending.signal });
+    examination = await ask(`/api/examinations/${examination.id}/inspect`, { method: "POST" });
+    find("#sending").hidden = true;
+    find("#sent").hidden = false;
+    stopFollowing = follow(examination.id, onExamination);
+  } catch (error) {
+    reset();
+    showError(error);
+  }
+  return redraw();
+}
+
+function showSent(sent, total) {
+  const share = total ? sent / total : 1;
+  find("#sending-bar").value = share;
+  const text = say("new.sending", { percent: Math.floor(100 * share), size: bytes(total) });
+  find("#sending-text").textContent = text;
+}
+
+/** Events carry the short form: the series are asked for when they are known. */
+async function onExamination(short) {
+  if (!examination || short.id !== examination.id || short.state === examination.state) return;
+  try {
+    examination = await ask(`/api/examinations/${short.id}`);
+  } catch (error) {
+    showError(error);
+  }
+  redraw();
+  if (examination.state === "ready") announce(find("#series-lead").textContent);
+}
+
+function reset() {
+  stopFollowing();
+  [examination, sending] = [null, null];
+  for (const input of [find("#files"), find("#folder")]) input.value = "";
+  find("#drop").hidden = false;
+  find("#reference").disabled = false;
+  find("#sending").hidden = true;
+  find("#sent").hidden = true;
+  redraw();
+}
+
+function redraw() {
+  fillPriors();
+  fillBundles();
+  const state = examination?.state;
+  find("#sent-text").textContent = say("new.sent", { count: number(sentCount.files, 0), size: bytes(sentCount.size) });
+  drawSeries(state);
+  const step = state === "ready" ? "question" : find("#sent").hidden ? "files" : "series";
+  const order = ["files", "series", "question"];
+  for (const item of document.querySelectorAll("#steps li")) {
+    item.toggleAttribute("aria-current", item.dataset.step === step);
+    if (item.dataset.step === step) item.setAttribute("aria-current", "step");
+    item.classList.toggle("done", order.indexOf(item.dataset.step) < order.indexOf(step));
+  }
+  allowStart();
+}
+
+function drawSeries(state) {
+  const card = find("#series-card");
+  card.hidden = !state || state === "draft";
+  if (card.hidden) return;
+  const list = find("#series");
+  const before = list.querySelector("input:checked")?.value;
+  const lead = find("#series-lead");
+  list.replaceChildren();
+  find("#unsuitable").replaceChildren();
+  if (state === "inspecting") return void (lead.textContent = say("new.inspecting"));
+  if (state === "unreadable") return void unreadable(lead);
+  const candidates = examination.series ?? [];
+  const suitable = candidates.filter((candidate) => candidate.suitable);
+  const others = candidates.filter((candidate) => !candidate.suitable);
+  const chosen = before ?? candidates.find((candidate) => candidate.chosen)?.key;
+  lead.textContent = say(seriesLead(suitable.length, chosen), { count: suitable.length });
+  list.append(...suitable.map((candidate) => choice(candidate, candidate.key === chosen)));
+  if (others.length)
+    find("#unsuitable").append(
+      make("details", {}, make("summary", { text: say("new.unsuitable", { count: others.length }) }),
+        make("ul", { class: "series" }, ...others.map((candidate) => choice(candidate, candidate.key === chosen)))),
+    );
+}
+
+function seriesLead(count, chosen) {
+  if (count === 0) return "new.none_suitable";
+  if (count === 1) return "new.one_suitable";
+  return chosen ? "new.many_suitable" : "new.tie";
+}
+
+function unreadable(lead) {
+  lead.textContent = "";
+  const { code, message } = examination.reason ?? { code: "", message: "" };
+  find("#unsuitable").append(
+    make("div", { class: "notice bad", role: "alert" },
+      make("p", {}, make("strong", { text: sayReport(`reason.${code}`) || say("state.unreadable") })),
+      make("p", { text: phrase(message) }),
+      make("p", { class: "advice", text: sayReport(`advice.${code}`) })),
+  );
+}
+
+function choice(candidate, checked) {
+  const [columns, rows, slices] = candidate.shape;
+  const title = candidate.description || say("new.no_description");
+  const spacing = candidate.spacing_mm.map((value) => number(value, 2)).join(" × ");
+  const facts = make("ul", {}, ...candidate.reasons.map((reason) => make("li", { text: phrase(reason) })));
+  const badge = candidate.suitable
+    ? make("span", { class: candidate.rank === 1 ? "badge good" : "badge", text: say("new.rank", { rank: candidate.rank ?? "–" }) })
+    : make("span", { class: "badge warn", text: say("new.not_suitable") });
+  return make("li", {}, make("label", {},
+    make("input", { type: "radio", name: "series", value: candidate.key, checked }),
+    make("span", {}, make("strong", { text: title }), make("span", { class: "small quiet", text: `${columns} × ${rows} × ${slices} · ${spacing} mm` }), facts),
+    badge));
+}
+
+function allowStart() {
+  const chosen = document.querySelector('input[name="series"]:checked');
+  const ready = examination?.state === "ready" && Boolean(chosen);
+  find("#start").disabled = !ready;
+  const key = !examination ? "new.needs_files" : examination.state === "ready" && !chosen ? "new.needs_series" : "";
+  find("#why-not").textContent = key ? say(key) : "";
+}
+
+async function start(event) {
+  event.preventDefault();
+  hideError();
+  find("#start").disabled = true;
+  try {
+    await ask(`/api/examinations/${examination.id}/runs`, { method: "POST", json: question() });
+    location.assign(`/examinations/${examination.id}`);
+  } catch (error) {
+    showError(error);
+    allowStart();
+  }
+}
+
+function question() {
+  return {
+    series: document.querySelector('input[name="series"]:checked').value,
+    sex: document.querySelector('input[name="sex"]:checked').value || null,
+    height_cm: numberOf("#height"),
+    weight_kg: numberOf("#weight"),
+    thresholds: thresholds(),
+    prior: prior(),
+    question: find("#asked").value.trim() || null,
+    legal_basis: find("#basis").value.trim() || null,
+    claimed_age_years: numberOf("#claimed"),
+    bundle: find("#bundle").value || null,
+    lang: language(),
+    explain: find("#explain").checked,
+  };
+}
+
+function thresholds() {
+  const ticked = [...document.querySelectorAll("#thresholds input:checked")].map((input) => Number(input.value));
+  const written = find("#other-thresholds").value.split(/[,;，；、\s]+/).filter(Boolean).map(Number);
+  if (written.some((age) => !Number.isFinite(age))) throw new Error(say("question.thresholds_wrong"));
+  const all = [...new Set([...ticked, ...written])].sort((one, other) => one - other);
+  if (!all.length) throw new Error(say("question.thresholds_none"));
+  return all;
+}
+
+function prior() {
+  const chosen = find("#prior").value;
+  if (chosen !== "range") return chosen || null;
+  const [low, high] = [numberOf("#prior-low"), numberOf("#prior-high")];
+  if (low === null || high === null || low >= high) throw new Error(say("question.prior_wrong"));
+  return `uniform:${low}-${high}`;
+}
+
+function numberOf(selector) {
+  const { value } = find(selector);
+  return value === "" ? null : Number(value);
+}
+
+function setUpThresholds() {
+  find("#thresholds").append(
+    ...THRESHOLDS.map((age) =>
+      make("label", {}, make("input", { type: "checkbox", value: age, checked: true }), make("span", { text: String(age) }))),
+  );
+}
+
+function fillPriors() {
+  fillSelect(find("#prior"), [
+    ["", say("prior.default")],
+    [`uniform:${KNOWN_AGES}`, say("prior.uniform", { ages: KNOWN_AGES.replace("-", "–") })],
+    ["range", say("prior.own_range")],
+  ]);
+}
+
+function fillBundles() {
+  const named = bundles.map((bundle) => [bundle.id, `${bundle.name} ${bundle.version}${bundle.chosen ? ` (${say("bundles.is_chosen")})` : ""}`]);
+  fillSelect(find("#bundle"), named.length ? named : [["", say("bundles.chosen_one")]], bundles.find((bundle) => bundle.chosen)?.id);
+}
+
+function fillSelect(select, options, first = "") {
+  const before = select.value || first;
+  select.replaceChildren(...options.map(([value, text]) => make("option", { value, text })));
+  select.value = options.some(([value]) => value === before) ? before : options[0][0];
+}
+
+function chosenBundle() {
+  return bundles.find((bundle) => bundle.id === find("#bundle").value);
+}
+
+letter(document);

@@ -1,0 +1,78 @@
+"""Whether the subject is inside the reference population, point by point."""
+
+from __future__ import annotations
+
+import pytest
+
+from kneeage.core.anatomy import Plane, Sex
+from kneeage.core.result import Result
+from kneeage.report.population import population_rows, population_verdict
+from kneeage.report.words import words
+from tests.report.conftest import series_report
+from tests.report.rich import manifest, rich_result
+
+EN = words("en")
+
+
+@pytest.fixture
+def rich(estimated: Result) -> Result:
+    return rich_result(estimated)
+
+
+def inside(result: Result) -> dict[str, bool | None]:
+    return {row.point: row.inside for row in population_rows(result, manifest(), EN)}
+
+
+def test_an_image_of_a_scanner_is_outside_a_virtual_population(rich: Result) -> None:
+    assert inside(rich)["People"] is False
+    assert population_verdict(population_rows(rich, manifest(), EN), EN).startswith("By at least one point")
+
+
+def test_a_virtual_subject_is_inside_a_virtual_population(rich: Result) -> None:
+    virtual = rich.model_copy(update={"series": series_report(virtual=True)})
+    assert set(inside(virtual).values()) == {True}
+    assert population_verdict(population_rows(virtual, manifest(), EN), EN).startswith("By every point")
+
+
+def test_of_real_people_an_image_cannot_tell(rich: Result) -> None:
+    assert rich.bundle is not None
+    real = rich.model_copy(update={"bundle": rich.bundle.model_copy(update={"population": "hospital A"})})
+    assert inside(real)["People"] is None
+    assert population_verdict(population_rows(real, manifest(), EN), EN).startswith("No point below speaks against")
+    drawn = real.model_copy(update={"series": series_report(virtual=True)})
+    assert inside(drawn)["People"] is False
+
+
+def test_each_point_can_be_outside(rich: Result) -> None:
+    assert rich.quality is not None
+    assert rich.quality.novelty is not None
+    far = rich.quality.model_copy(update={"novelty": rich.quality.novelty.model_copy(update={"distance": 99.0})})
+    other = rich.model_copy(
+        update={
+            "subject": rich.subject.model_copy(update={"claimed_age_years": 40}),
+            "series": series_report(plane=Plane.SAGITTAL, weighting="PD"),
+            "quality": far,
+        }
+    )
+    girls = manifest().model_copy(update={"sexes": [Sex.FEMALE]})
+    assert {row.inside for row in population_rows(other, girls, EN)} == {False}
+
+
+def test_what_is_not_known_cannot_be_told(abstained: Result) -> None:
+    bare = abstained.model_copy(
+        update={"subject": abstained.subject.model_copy(update={"sex": None, "claimed_age_years": None})}
+    )
+    found = inside(bare)
+    assert (found["Sex"], found["Age (here: as claimed)"], found["Likeness to the training images"]) == (
+        None,
+        None,
+        None,
+    )
+
+
+def test_without_a_bundle_there_is_no_comparison(abstained: Result) -> None:
+    assert population_rows(abstained.model_copy(update={"bundle": None}), None, EN) == []
+
+
+def test_without_a_manifest_people_and_likeness_are_left(rich: Result) -> None:
+    assert len(population_rows(rich, None, EN)) == 2

@@ -1,0 +1,150 @@
+"""The audit log tells when a line was altered or is missing, on SQLite and on a real PostgreSQL server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="needs the extra 'web'")
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from kneeage.core.errors import OutputError, UsageError
+from kneeage.service.audit import AuditError, Journal, parse_head
+from kneeage.service.migrate import migrate
+from kneeage.service.register import Order, Register, RunKind
+from kneeage.service.run_queue import RunEnd, RunQueue, RunState
+from kneeage.service.tables import METADATA, open_engine, sqlite_url, writing
+from tests.service.postgres import running_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
+    with running_server(tmp_path_factory.mktemp("pg")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
+    if request.param == "sqlite":
+        url = sqlite_url(tmp_path / "register.sqlite3")
+    else:
+        found = request.getfixturevalue("server")
+        if found is None:
+            pytest.skip("no PostgreSQL server is installed")
+        url = found
+    engine = open_engine(url)
+    migrate(engine)
+    yield Journal(engine, tmp_path / "audit.head")
+    if request.param == "postgresql":
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    engine.dispose()
+
+
+def unlocked(journal: Journal, statement: str) -> None:
+    """Do what the database refuses, as somebody who owns it can."""
+    is_sqlite = journal.engine.dialect.name == "sqlite"
+    drops = ["audit_is_never_updated", "audit_is_never_deleted"] if is_sqlite else ["audit_is_append_only ON audit"]
+    with writing(journal.engine) as connection:
+        for name in drops:
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        connection.exec_driver_sql(statement)
+
+
+@pytest.fixture
+def written(journal: Journal) -> Journal:
+    for number in range(4):
+        with journal.writing() as pen:
+            pen.note("ann", "did", None, number=number)
+    return journal
+
+
+def test_a_whole_log_gives_its_head(written: Journal) -> None:
+    head = written.verify()
+    assert head.number == 4
+    assert written.verify(parse_head(str(head))) == head
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE audit SET who = 'bob' WHERE number = 2", "line 2 .* altered"),
+        ("UPDATE audit SET facts = '{}' WHERE number = 4", "line 4 .* altered"),
+        ("DELETE FROM audit WHERE number = 2", "line 2 .* missing"),
+        ("DELETE FROM audit WHERE number = 1", "line 1 .* missing"),
+        ("DELETE FROM audit WHERE number = 4", "lines are missing"),
+        ("DELETE FROM audit", "lines are missing"),
+    ],
+)
+def test_what_was_tampered_with_is_found(written: Journal, statement: str, words: str) -> None:
+    unlocked(written, statement)
+    with pytest.raises(AuditError, match=words):
+        written.verify()
+
+
+def test_a_cut_that_hides_itself_in_the_database_is_found_by_the_noted_head(written: Journal) -> None:
+    with written.engine.connect() as connection:
+        third = connection.exec_driver_sql("SELECT hash FROM audit WHERE number = 3").scalar_one()
+    unlocked(written, "DELETE FROM audit WHERE number = 4")
+    with writing(written.engine) as connection:
+        connection.exec_driver_sql(f"UPDATE settings SET value = '\"3:{third}\"' WHERE name = 'audit_head'")
+    with pytest.raises(AuditError, match="noted line 4 is missing"):
+        written.verify()
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET who = 'bob'", "DELETE FROM audit"])
+def test_the_database_refuses_to_alter_the_log(written: Journal, statement: str) -> None:
+    with pytest.raises(SQLAlchemyError, match="append-only"), writing(written.engine) as connection:
+        connection.exec_driver_sql(statement)
+
+
+def test_a_run_goes_through_the_register(journal: Journal) -> None:
+    register, queue = Register(journal), RunQueue(journal)
+    key = register.create("ann", "a reference").id
+    register.add_files(key, "ann", {"00": 5}, lambda: None)
+    bundle = {"id": "0" * 16, "name": "b", "version": "1", "population": "virtual", "sha256": "0" * 64}
+    assert register.order(key, "ann", Order(RunKind.ESTIMATE, {"lang": "en"}, bundle)) == 1
+    task = queue.claim("w", 60)
+    assert task is not None
+    queue.step(task, "segmenting", 0.5)
+    queue.finish(task, RunEnd(RunState.DONE, "estimated", 17.5, files=["result.json"]))
+    (found,), total = register.search("REF", None, 10, 0)
+    assert (total, found.state.value, found.runs[0].estimated_age_years) == (1, "done", 17.5)
+    assert not queue.waits()
+    journal.verify()
+
+
+def test_a_change_that_fails_leaves_no_line(journal: Journal) -> None:
+    def fail() -> None:
+        with journal.writing() as pen:
+            pen.note("ann", "did")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert journal.verify().number == 0
+
+
+def test_the_migrations_make_the_tables_of_the_code(journal: Journal) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    with journal.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_a_newer_register_is_refused(journal: Journal) -> None:
+    with writing(journal.engine) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(OutputError, match="9999"):
+        migrate(journal.engine)
+
+
+def test_other_databases_are_refused() -> None:
+    with pytest.raises(UsageError, match="SQLite or PostgreSQL"):
+        open_engine("mysql://localhost/a")
+    with pytest.raises(UsageError, match="register's URL"):
+        open_engine("nonsense")

@@ -1,0 +1,214 @@
+"""From an upload to an answer, a correction, a comparison, a download and a purge."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kneeage.core.anatomy import Label
+from kneeage.io.nifti import read_values, write_labels
+from kneeage.service.tables import AUDIT, writing
+from tests.web.support import Door, code
+
+
+def files_of(door: Door, key: str, number: int, name: str) -> bytes:
+    answer = door.client.get(f"/api/examinations/{key}/runs/{number}/files/{name}")
+    assert answer.status_code == 200, answer.text
+    return bytes(answer.content)
+
+
+def corrected(door: Door, key: str, folder: Path, plates: bool) -> bytes:
+    """The labels with the femoral plate rubbed out, whole or as a mask of plates."""
+    (folder / "labels.nii.gz").write_bytes(files_of(door, key, 1, "labels.nii.gz"))
+    labels = read_values(folder / "labels.nii.gz")
+    values = np.asarray(labels.array, np.uint8)
+    drawn = np.where(values == Label.DISTAL_FEMUR_PHYSIS, Label.DISTAL_FEMUR_EPIPHYSIS, values)
+    if plates:
+        drawn = np.where(values == Label.PROXIMAL_TIBIA_PHYSIS, values, 0)
+    write_labels(folder / "drawn.nii.gz", labels.with_array(drawn.astype(np.uint8)))
+    return (folder / "drawn.nii.gz").read_bytes()
+
+
+def test_a_study_is_inspected_and_answered(door: Door, knee: bytes) -> None:
+    key = door.open("  a reference ")
+    assert door.send(key, ("../../knee.nii.gz", knee)).json() == {"files": 1, "bytes": len(knee)}
+    assert door.client.post(f"/api/examinations/{key}/inspect").json()["state"] == "inspecting"
+    door.work()
+    found = door.show(key)
+    assert found["state"] == "ready"
+    assert [series["chosen"] for series in found["series"]] == [True]
+    run = door.ask(key, question="older than 18?").json()
+    assert (run["number"], run["state"]) == (1, "queued")
+    door.work()
+    found = door.show(key)
+    assert (found["state"], found["runs"][0]["outcome"]) == ("done", "estimated")
+    result = door.client.get(f"/api/examinations/{key}/runs/1/result").json()
+    assert result == json.loads(files_of(door, key, 1, "result.json"))
+    assert result["subject"]["question"] == "older than 18?"
+    assert result["estimated_age_years"] == found["latest"]["estimated_age_years"]
+
+
+def test_labels_that_come_back_unchanged_change_nothing(door: Door, knee: bytes) -> None:
+    key = door.answered(knee)
+    labels = files_of(door, key, 1, "labels.nii.gz")
+    door.client.post(f"/api/examinations/{key}/corrections?base=1", content=labels)
+    door.work()
+    compared = door.client.get(f"/api/examinations/{key}/compare?a=1&b=2").json()
+    assert compared["labels"]["changed_voxels"] == 0
+    assert compared["change"]["estimated_age_years"] == 0
+    assert compared["a"]["thresholds"] == compared["b"]["thresholds"]
+
+
+@pytest.mark.parametrize("plates", [False, True])
+def test_a_correction_moves_the_answer_and_both_versions_stay(
+    door: Door, knee: bytes, tmp_path: Path, plates: bool
+) -> None:
+    key = door.answered(knee)
+    content = "plates" if plates else "labels"
+    answer = door.client.post(
+        f"/api/examinations/{key}/corrections?base=1&content={content}",
+        content=corrected(door, key, tmp_path, plates),
+    )
+    assert answer.status_code == 202, answer.text
+    door.work()
+    compared = door.client.get(f"/api/examinations/{key}/compare?a=1&b=2").json()
+    assert compared["change"]["estimated_age_years"] > 0
+    assert compared["b"]["plates"]["distal_femur"]["openness"] == 0
+    assert compared["a"]["plates"]["distal_femur"]["openness"] == 1
+    assert {one["name"] for one in compared["labels"]["by_label"]} >= {"distal_femur_physis"}
+    assert [run["kind"] for run in door.show(key)["runs"]] == ["estimate", "correction"]
+    assert door.audit()[0]["facts"]["labels_sha256"]
+
+
+def test_labels_of_another_grid_are_refused(door: Door, knee: bytes, tmp_path: Path) -> None:
+    key = door.answered(knee)
+    (tmp_path / "labels.nii.gz").write_bytes(files_of(door, key, 1, "labels.nii.gz"))
+    labels = read_values(tmp_path / "labels.nii.gz")
+    moved = labels.affine.copy()
+    moved[0, 3] += 5
+    write_labels(tmp_path / "moved.nii.gz", type(labels)(np.asarray(labels.array, np.uint8), moved))
+    send = (tmp_path / "moved.nii.gz").read_bytes()
+    assert code(door.client.post(f"/api/examinations/{key}/corrections?base=1", content=send)) == (422, "refused")
+    assert code(door.client.post(f"/api/examinations/{key}/corrections?base=1", content=b"no")) == (422, "refused")
+    assert door.show(key)["state"] == "done"
+
+
+def test_a_refused_study_says_why(door: Door) -> None:
+    key = door.open()
+    door.send(key, ("notes.txt", b"no image"))
+    door.ask(key)
+    door.work()
+    found = door.show(key)
+    assert (found["state"], found["latest"]["outcome"]) == ("refused", "refused")
+    assert "none of the 1 files" in found["reason"]["message"] or "neither" in found["reason"]["message"]
+    assert door.client.get(f"/api/examinations/{key}/runs/1/result").json()["outcome"] == "refused"
+
+
+def test_waiting_work_is_cancelled_at_once(door: Door, knee: bytes) -> None:
+    key = door.open()
+    door.send(key, ("knee.nii.gz", knee))
+    door.ask(key)
+    assert door.client.post(f"/api/examinations/{key}/cancel").json()["state"] == "cancelled"
+    assert not door.desk.work_once()
+    assert code(door.client.post(f"/api/examinations/{key}/cancel")) == (409, "state")
+
+
+def test_running_work_is_cancelled_at_its_next_step(door: Door, knee: bytes) -> None:
+    key = door.open()
+    door.send(key, ("knee.nii.gz", knee))
+    door.ask(key)
+    task = door.desk.queue.claim("first", 60)
+    assert task is not None
+    assert door.client.post(f"/api/examinations/{key}/cancel").json()["state"] == "running"
+    assert door.desk._try(task) == "cancelled"
+    assert door.show(key)["state"] == "cancelled"
+
+
+def test_all_documents_come_in_a_zip_that_is_noted(door: Door, knee: bytes) -> None:
+    key = door.answered(knee)
+    answer = door.client.get(f"/api/examinations/{key}/runs/1/files/all.zip?download=1")
+    names = zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
+    assert {"result.json", "report.html", "labels.nii.gz", "image.nii.gz"} <= set(names)
+    assert (door.audit()[0]["action"], door.audit()[0]["facts"]["file"]) == ("downloaded", "all.zip")
+
+
+def test_purging_removes_images_and_keeps_the_record(door: Door, knee: bytes) -> None:
+    key = door.answered(knee)
+    assert door.client.post(f"/api/examinations/{key}/purge").json()["state"] == "purged"
+    assert not any((door.settings.data / "examinations").iterdir())
+    assert code(door.client.get(f"/api/examinations/{key}/runs/1/result")) == (410, "not_kept")
+    actions = [line["action"] for line in door.audit()]
+    assert actions == ["purged", "estimate done", "estimate ordered", "files received", "examination opened"]
+    assert door.audit()[1]["facts"]["result_sha256"]
+    assert door.client.get("/api/audit/verify").json()["whole"] is True
+
+
+def test_what_is_old_is_purged(door: Door, knee: bytes) -> None:
+    import dataclasses
+
+    from kneeage.web.serve import purge_old
+
+    key = door.answered(knee)
+    office = door.client.app.state.office  # type: ignore[attr-defined]
+    purge_old(dataclasses.replace(office, settings=dataclasses.replace(office.settings, keep_days=1)))
+    assert door.show(key)["state"] == "done"
+    purge_old(dataclasses.replace(office, settings=dataclasses.replace(office.settings, keep_days=0)))
+    assert door.show(key)["state"] == "purged"
+
+
+def test_examinations_are_found_by_their_reference(door: Door) -> None:
+    for reference in ("one 100%", "two", "one_b"):
+        door.open(reference)
+    found = door.client.get("/api/examinations", params={"search": "0%"}).json()
+    assert [one["reference"] for one in found["items"]] == ["one 100%"]
+    assert door.client.get("/api/examinations?limit=2").json()["total"] == 3
+
+
+def test_the_chosen_bundle_answers(door: Door) -> None:
+    (only, *more) = door.client.get("/api/bundles").json()["items"]
+    assert only["chosen"]
+    assert not more
+    assert door.client.put("/api/bundles/chosen", json={"id": only["id"]}).json()["chosen"]
+    assert door.client.get(f"/api/bundles/{only['id']}/card").text == "# Blocks\n"
+    assert code(door.client.put("/api/bundles/chosen", json={"id": "0" * 16})) == (404, "not_found")
+
+
+def test_an_altered_line_is_found(door: Door) -> None:
+    door.open("a")
+    office = door.client.app.state.office  # type: ignore[attr-defined]
+    with writing(office.register.journal.engine) as connection:
+        connection.exec_driver_sql("DROP TRIGGER audit_is_never_updated")
+        connection.execute(AUDIT.update().values(who="another"))
+    assert "altered" in door.client.get("/api/audit/verify").json()["problem"]
+
+
+def test_changes_are_told_as_events(door: Door, knee: bytes) -> None:
+    with door.client as client:
+        key = door.open("told")
+        lines: list[str] = []
+
+        def listen() -> None:
+            office = client.app.state.office  # type: ignore[attr-defined]
+
+            async def read() -> None:
+                async for event in office.hub.events(key, office.register.case(key)):
+                    lines.append(event.decode())
+                    if '"files": 1' in lines[-1]:
+                        return
+
+            client.portal.call(read)  # type: ignore[union-attr]
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        while not lines:
+            thread.join(0.01)
+        door.send(key, ("knee.nii.gz", knee))
+        thread.join(10)
+    assert lines[0].startswith("retry: 1000\n\nevent: examination\ndata: ")
+    assert json.loads(lines[-1].partition("data: ")[2])["files"] == 1

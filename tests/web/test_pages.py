@@ -1,0 +1,274 @@
+"""The pages in a real browser: a virtual study goes in, an answer, a correction and a refusal come out."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+# WebGL 2 without a graphics card.
+OPTIONS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-gl=angle", "--use-angle=swiftshader"]
+OPTIONS.append("--enable-unsafe-swiftshader")
+SERVE = "from kneeage.cli import main; main()"
+# As the viewer draws them, from the project's table of labels.
+FEMUR, TIBIA = (230, 159, 0), (213, 94, 0)
+PATIENCE_MS = 60_000
+DROP = """async (files) => {
+  const transfer = new DataTransfer();
+  for (const [name, content] of files) {
+    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+    transfer.items.add(new File([bytes], name));
+  }
+  const drop = document.querySelector("#drop");
+  drop.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+}"""
+
+PIXELS = """(colour) => {
+  const canvas = document.querySelector("#outlines");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let count = 0;
+  for (let at = 0; at < data.length; at += 4)
+    count += Number(data[at + 3] > 200 && colour.every((value, part) => Math.abs(data[at + part] - value) < 25));
+  return count;
+}"""
+
+
+@dataclass
+class Seen:
+    """A page, and what it asked for and complained of."""
+
+    page: Any
+    base: str
+    outside: list[str]
+    complaints: list[str]
+
+    def go(self, path: str) -> None:
+        self.page.goto(self.base + path)
+        self.page.wait_for_selector("html[data-interactive]")
+
+    def drop(self, files: list[Path]) -> None:
+        self.go("/new")
+        content = [(path.name, base64.b64encode(path.read_bytes()).decode()) for path in files]
+        self.page.evaluate(DROP, content)
+
+    def pixels_like(self, colour: tuple[int, int, int]) -> int:
+        """Count the pixels that the viewer's canvas over the slices has of a colour."""
+        count: int = self.page.evaluate(PIXELS, list(colour))
+        return count
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    from kneeage.cli.demo import DEMO_SEED
+    from kneeage.phantom.cohort.write import write_virtual_dicom
+
+    folder = tmp_path_factory.mktemp("study") / "dicom"
+    write_virtual_dicom(folder, DEMO_SEED)
+    return sorted(folder.rglob("*.dcm"))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a server of its own answers."""
+    data = tmp_path_factory.mktemp("serve") / "data"
+    command = [sys.executable, "-c", SERVE, "serve", "--data", str(data), "--port", "0", "--workers", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        said = next((found for line in server.stderr if (found := re.search(r"http://[\d.]+:\d+", line))), None)
+        assert said is not None, "the server did not start"
+        yield said.group()
+        server.terminate()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def seen(chromium: Any, base: str) -> Iterator[Seen]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB", color_scheme="light")
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    here = Seen(page, base, [], [])
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith((base, "data:", "blob:")) else here.outside.append(request.url),
+    )
+    page.on("pageerror", lambda error: here.complaints.append(str(error)))
+    page.on("console", lambda said: here.complaints.append(said.text) if "Content Security" in said.text else None)
+    yield here
+    context.close()
+    assert here.outside == []
+    assert here.complaints == []
+
+
+@pytest.fixture(scope="module")
+def answered(chromium: Any, base: str, study: list[Path]) -> dict[str, Any]:
+    """Drop a virtual study in, watch it, and say what was seen on the way."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
+    context.set_default_timeout(PATIENCE_MS)
+    here = Seen(context.new_page(), base, [], [])
+    here.drop(study)
+    here.page.wait_for_selector("#series input:checked")
+    series = here.page.inner_text("#series")
+    here.page.check("input[name=sex][value=male]")
+    here.page.click("#start")
+    here.page.wait_for_selector("#working:not([hidden])")
+    stage = here.page.inner_text("#working-text")
+    here.page.wait_for_selector("#estimated-age")
+    path = here.page.url.removeprefix(base)
+    context.close()
+    return {"path": path, "series": series, "stage": stage, "id": path.rsplit("/", 1)[-1]}
+
+
+def result_of(seen: Seen, answered: dict[str, Any], number: int) -> dict[str, Any]:
+    found: dict[str, Any] = seen.page.request.get(
+        f"{seen.base}/api/examinations/{answered['id']}/runs/{number}/result"
+    ).json()
+    return found
+
+
+def test_a_virtual_study_is_dropped_in_and_answered(seen: Seen, answered: dict[str, Any]) -> None:
+    assert "coronal" in answered["series"]
+    assert answered["stage"]
+    seen.go(answered["path"])
+    result = result_of(seen, answered, 1)
+    assert seen.page.inner_text("#estimated-age").split()[0] == f"{result['estimated_age_years']:.1f}"
+    assert seen.page.locator(".plot .threshold").count() == len(result["thresholds"])
+    assert seen.page.is_visible("#demonstration")
+
+
+def test_both_plates_are_outlined(seen: Seen, answered: dict[str, Any]) -> None:
+    seen.go(answered["path"])
+    seen.page.wait_for_selector("#viewer[data-loaded]")
+    assert seen.pixels_like(FEMUR) > 100
+    assert seen.pixels_like(TIBIA) > 100
+    seen.page.click("#show-outlines")
+    assert seen.pixels_like(FEMUR) < 20
+    assert seen.pixels_like(TIBIA) < 20
+
+
+def test_downloads_are_what_they_say(seen: Seen, answered: dict[str, Any]) -> None:
+    seen.go(answered["path"])
+    with seen.page.expect_download() as waiting:
+        seen.page.click('[data-file="result.json"]')
+    assert Path(waiting.value.path()).read_text().startswith("{")
+    links = [link.get_attribute("href") for link in seen.page.locator(".downloads a").all()]
+    assert all(seen.page.request.get(seen.base + link).ok for link in links)
+
+
+def test_a_brush_changes_the_result(seen: Seen, answered: dict[str, Any]) -> None:
+    seen.go(f"{answered['path']}/correct")
+    seen.page.wait_for_selector("#viewer[data-loaded]")
+    seen.page.click('[data-pen="0"]')
+    seen.page.locator("#size").fill("15")
+    box = seen.page.locator("#viewer").bounding_box()
+    for height in np.arange(0.1, 0.95, 0.05):
+        seen.page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + height * box["height"])
+        seen.page.mouse.down()
+        seen.page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + height * box["height"], steps=4)
+        seen.page.mouse.up()
+    assert seen.pixels_like(FEMUR) < 100
+    seen.page.click("#estimate")
+    seen.page.wait_for_selector("#compared")
+    assert seen.page.locator("#compared .changed").count() > 0
+    first, second = (result_of(seen, answered, number)["plates"]["distal_femur"]["volume_mm3"] for number in (1, 2))
+    assert second < first
+
+
+def test_the_brush_works_by_keyboard(seen: Seen, answered: dict[str, Any]) -> None:
+    seen.go(f"{answered['path']}/correct")
+    seen.page.wait_for_selector("#viewer[data-loaded]")
+    seen.page.click('[data-pen="1"]')
+    seen.page.focus("#viewer")
+    for key in ("ArrowLeft", "Shift+ArrowUp", "Space"):
+        seen.page.keyboard.press(key)
+    assert seen.page.is_enabled("#estimate")
+    seen.page.keyboard.press("Control+z")
+    assert seen.page.is_disabled("#estimate")
+
+
+def test_what_cannot_be_read_says_why(seen: Seen, tmp_path: Path) -> None:
+    wrong = tmp_path / "<img src=x onerror=alert(1)>.dcm"
+    wrong.write_bytes(b"no image at all")
+    seen.drop([wrong])
+    seen.page.wait_for_selector("#unsuitable .notice.bad, #series-lead:has-text('No series')")
+    assert seen.page.is_disabled("#start")
+
+
+def test_a_refused_study_shows_its_reason(seen: Seen, study: list[Path]) -> None:
+    seen.drop(study[:4])
+    seen.page.wait_for_selector("#series-lead")
+    seen.page.wait_for_selector('#series-card input[name="series"]', state="attached")
+    for fold in seen.page.locator("#unsuitable summary").all():
+        fold.click()
+    seen.page.locator('#series-card input[name="series"]').first.check()
+    seen.page.click("#start")
+    seen.page.wait_for_selector("#reasons")
+    assert "No age is given" in seen.page.inner_text("#reasons")
+    assert seen.page.locator("#reasons .advice").first.inner_text()
+
+
+def test_the_language_and_the_theme_switch_and_stay(seen: Seen) -> None:
+    seen.go("/new")
+    seen.page.fill("#reference", "A 7")
+    seen.page.click("#language")
+    assert seen.page.inner_text("h1") == "新建检查"
+    assert seen.page.get_attribute("html", "lang") == "zh-Hans"
+    assert seen.page.input_value("#reference") == "A 7"
+    seen.page.click("#theme")
+    assert seen.page.get_attribute("html", "data-theme") == "dark"
+    seen.go("/about")
+    assert seen.page.get_attribute("html", "data-theme") == "dark"
+    assert seen.page.get_attribute("html", "lang") == "zh-Hans"
+
+
+def test_the_list_finds_and_says_when_it_finds_nothing(seen: Seen, answered: dict[str, Any]) -> None:
+    seen.go("/")
+    assert seen.page.locator(f'a[href="{answered["path"]}"]').count() == 1
+    seen.page.fill("#search", "nobody has this reference")
+    seen.page.wait_for_selector("#list .empty")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/new", "EXAMINATION", "EXAMINATION/correct", "/studies", "/bundles", "/about", "/login", "/nothing"]
+)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_reports_nothing_serious(seen: Seen, answered: dict[str, Any], path: str, theme: str) -> None:
+    seen.page.emulate_media(color_scheme=theme)
+    seen.go(path.replace("EXAMINATION", answered["path"]))
+    seen.page.evaluate(AXE)
+    found = seen.page.evaluate("async () => (await axe.run()).violations")
+    serious = {
+        rule["id"]: [node["html"][:200] for node in rule["nodes"]]
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+    }
+    assert serious == {}
+
+
+@pytest.mark.parametrize("path", ["/", "/new", "EXAMINATION", "EXAMINATION/correct", "/bundles", "/about"])
+def test_a_tablet_shows_everything(seen: Seen, answered: dict[str, Any], path: str) -> None:
+    seen.page.set_viewport_size({"width": 820, "height": 1180})
+    seen.go(path.replace("EXAMINATION", answered["path"]))
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 820
+    heights = "[...document.querySelectorAll('main button, main .button')].map((part) => part.offsetHeight)"
+    assert [height for height in seen.page.evaluate(heights) if 0 < height < 44] == []
