@@ -99,14 +99,14 @@ def purge(office: TheOffice, user: Writer, key: Id) -> CaseBody:
     return case_body(office.register.purge(key, user, lambda: office.files.remove(key)))
 
 
-@router.get("/events", response_class=StreamingResponse, responses={**responses(429), **EVENTS})
+@router.get("/events", responses={**responses(429), **EVENTS})
 def all_events(office: TheOffice, _user: Reader) -> StreamingResponse:
     """Tell what changes in any examination, as it happens."""
     office.hub.require_room()
     return StreamingResponse(office.hub.events(None, None), media_type="text/event-stream")
 
 
-@router.get("/examinations/{key}/events", response_class=StreamingResponse, responses={**responses(404, 429), **EVENTS})
+@router.get("/examinations/{key}/events", responses={**responses(404, 429), **EVENTS})
 def examination_events(office: TheOffice, _user: Reader, key: Id) -> StreamingResponse:
     """Tell what changes in an examination, as it happens."""
     office.hub.require_room()

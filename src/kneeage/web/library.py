@@ -137,9 +137,7 @@ def list_bundles(office: TheOffice, _user: Reader) -> BundleList:
     return BundleList(items=[_bundle(one, chosen) for one in office.shelf.items])
 
 
-@router.get(
-    "/bundles/{key}/card", tags=["bundles"], response_class=PlainTextResponse, responses={**responses(404), **_CARD}
-)
+@router.get("/bundles/{key}/card", tags=["bundles"], responses={**responses(404), **_CARD})
 def show_card(office: TheOffice, _user: Reader, key: ShortId) -> PlainTextResponse:
     """Give the model card of a bundle."""
     return PlainTextResponse(_shelved(office, key).card, media_type="text/markdown; charset=utf-8")
@@ -159,7 +157,7 @@ def list_studies(office: TheOffice, _user: Reader) -> StudyList:
     return StudyList(items=[_study(key, page) for key, page in _studies(office).items()])
 
 
-@router.get("/studies/{key}/page", tags=["studies"], response_class=FileResponse, responses={**responses(404), **_PAGE})
+@router.get("/studies/{key}/page", tags=["studies"], responses={**responses(404), **_PAGE})
 def show_study(office: TheOffice, _user: Reader, key: ShortId) -> FileResponse:
     """Give the page of a study run."""
     page = _studies(office).get(key)

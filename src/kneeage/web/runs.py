@@ -115,7 +115,7 @@ def show_result(office: TheOffice, _user: Reader, key: Id, number: Number) -> Re
     return _result(office, key, number)
 
 
-@router.get("/runs/{number}/files/{name}", response_class=FileResponse, responses={**responses(404, 410), **_FILES})
+@router.get("/runs/{number}/files/{name}", responses={**responses(404, 410), **_FILES})
 def download(
     office: TheOffice,
     user: Reader,
