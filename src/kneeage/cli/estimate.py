@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kneeage.cli.options import AsJson, BundleFolder, Lang, Series, Source, language, numbers
+from kneeage.cli.options import AsJson, BundleFolder, Lang, Series, SexGiven, Source, known_sex, language, numbers
 from kneeage.cli.speak import answering, give, tell, working
-from kneeage.core.anatomy import Sex
 from kneeage.core.errors import EXIT_ABSTAINED, InputRefusedError
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def estimate(
     path: Source,
     output: ReportFolder,
     series: Series = None,
-    sex: Annotated[Sex | None, typer.Option(help="Sex of the subject; never read from a header.")] = None,
+    sex: SexGiven = None,
     question: Annotated[str | None, typer.Option(metavar="TEXT", help="Question, for the report.")] = None,
     legal_basis: Annotated[str | None, typer.Option(metavar="TEXT", help="Its legal basis, for the report.")] = None,
     claimed_age: Annotated[
@@ -45,7 +44,7 @@ def estimate(
     """Estimate the age and write a draft report."""
     language(lang)
     asked: QuestionOptions = {
-        "sex": sex,
+        "sex": known_sex(sex),
         "thresholds": numbers(thresholds),
         "prior": prior,
         "question": question,
