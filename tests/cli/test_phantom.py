@@ -167,6 +167,7 @@ def test_who_breaks_off_is_answered_at_once_and_told_how_to_go_on(
 ) -> None:
     answers: list[str] = []
     monkeypatch.setattr(speak, "tell", answers.append)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 
     def broken_off(folder: Path, *_: object) -> MadeCohort:
         (folder / "subjects" / "V1").mkdir(parents=True)
@@ -181,7 +182,17 @@ def test_who_breaks_off_is_answered_at_once_and_told_how_to_go_on(
     done = run("phantom", "make", "-o", tmp_path / "c", "--subjects", "5")
     assert done.exit_code != 0
     assert "1 of 5 made; the same command goes on." in done.stderr
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+
+
+def test_an_interrupt_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with speak.stopping("Stopping."):
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_terminal_shows_how_many_are_made(monkeypatch: pytest.MonkeyPatch) -> None:

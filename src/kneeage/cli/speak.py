@@ -158,6 +158,9 @@ def stopping(words: str) -> Iterator[None]:
         words: What happens now.
     """
     before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # as shells have it for commands in the background
+        yield
+        return
 
     def stop(_number: int, _frame: FrameType | None) -> NoReturn:
         signal.signal(signal.SIGINT, before)
