@@ -21,6 +21,7 @@ help: ## list the targets
 demo: $(SERVING) ## a virtual subject as DICOM, read back, estimated, reported
 	@rm -rf $(DEMO)
 	@$(BIN)/kneeage demo -o $(DEMO)
+	@echo "The command is $(BIN)/kneeage; after 'source $(BIN)/activate' it is kneeage."
 
 test: $(DEVELOPMENT) system-packages ## all tests but the slow ones, without any network
 	$(BIN)/python -m pytest
@@ -80,13 +81,13 @@ system-packages:
 	@tools/install_system_packages
 
 $(SERVING): pyproject.toml
-	@echo "Installing kneeage into $(VENV) (only the first time)"
+	@echo "Installing kneeage into $(VENV): a few minutes and about 0.7 GB, only the first time"
 	@[[ -x $(BIN)/python ]] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml
-	@echo "Installing kneeage with its training, cohort, DICOM, cluster and development extras into $(VENV) (only the first time)"
+	@echo "Installing kneeage with its training, cohort, DICOM, cluster and development extras into $(VENV): several minutes and several GB, only the first time"
 	@[[ -x $(BIN)/python ]] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --editable '.[train,cohort,tensorboard,cluster,dicom,pdf,pacs,web,postgresql,dev]'
 	@touch $(SERVING) $@

@@ -235,9 +235,11 @@ def _verdict(found: Comparison) -> str:
     """Write inside, or by how much outside."""
     if found.inside:
         return "inside"
-    if isinstance(found.row, ClosedRow):
-        return f"{100 * found.outside_by:+.0f} points"
-    return f"{found.outside_by:+.2f} y"
+    is_share = isinstance(found.row, ClosedRow)
+    amount = round(100 * found.outside_by) if is_share else round(found.outside_by, 2)
+    if not amount:
+        return "just outside"
+    return f"{amount:+d} points" if is_share else f"{amount:+.2f} y"
 
 
 def _ceiling_rows(found: Sequence[Ceiling]) -> Iterator[tuple[str, ...]]:

@@ -12,7 +12,8 @@ def test_ceiling_as_a_table(run: Run) -> None:
     done = run("phantom", "ceiling", "--preset", "table1", "--subjects", "300")
     assert done.exit_code == 0
     assert "exact year" in done.stdout
-    assert "false adult, cautious at 18" in done.stdout
+    assert "cautious false adult at 18" in done.stdout
+    assert [name for name in ("latents", "plates", "measured", "body") if f"'{name}'" not in done.stderr] == []
     assert "300 simulated subjects" in done.stderr
     assert "0.0 ± 0.0 %" not in done.stdout
 

@@ -135,7 +135,7 @@ def test_a_traceback_comes_only_when_asked_for(run: Run, stand_in: Pipeline, tmp
     ("options", "words"),
     [
         (("--thresholds", "12,old"), "give numbers parted by commas"),
-        (("--sex", "x"), "male"),
+        (("--sex", "boy"), "kneeage: --sex takes male, female; found 'boy'"),
         (("--claimed-age", "young"), "valid number"),
         (("--lang", "fr"), "en or zh; found 'fr'"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def test_the_table_fits_80_columns(run: Run) -> None:
         assert needed in done.stdout
     assert "--series 1.2." + "3" * 60 in done.stdout
     assert done.stderr == "2 series, 1 suitable; 3 other files.\nCannot be read: b.dcm is cut short\n"
+
+
+def test_labels_are_named_and_not_offered(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = candidate("labels.nii.gz", None, "label map, not grey values")
+    labels = replace(one, header=replace(one.header, label_map=True))
+    monkeypatch.setattr(read, "survey", lambda _path: read.Survey((labels,), foreign=0, unreadable=()))
+    shown = run("inspect", "folder").stdout
+    assert "labels.nii.gz" in shown
+    assert "--series" not in shown
 
 
 @pytest.mark.usefixtures("two_series")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,7 @@ def test_a_small_cohort_is_made_and_gone_on_with(run: Run, tmp_path: Path, monke
     done = run(*command)
     assert done.exit_code == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'c' / 'subjects.csv'}\n"
-    assert "2 of the 6 subjects of small, in its proportions (largest remainder)." in done.stderr
+    assert "2 of the 6 subjects of small, " in done.stderr
     assert "For demonstration only." in done.stderr
     with (tmp_path / "c" / "subjects.csv").open(encoding="utf-8", newline="") as file:
         assert len(list(csv.DictReader(file))) == 2
@@ -67,7 +68,7 @@ def test_every_option_reaches_the_recipe(run: Run, asked: list[CohortRecipe], tm
     assert (recipe.preset.name, recipe.subjects, recipe.seed) == ("table1", 1553, 7)
     assert recipe.file_format is FileFormat.NIFTI
     assert recipe.imaging == Imaging(Plane.SAGITTAL, Weighting.PD, fat_suppressed=True, volumetric=True)
-    assert "largest remainder" not in done.stderr
+    assert "groups" not in done.stderr
 
 
 def test_the_usual_cohort_is_coronal_t1_dicom(run: Run, asked: list[CohortRecipe], tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_a_failure_ends_with_1_and_one_sentence(
     monkeypatch.setattr(make, "make_cohort", fail)
     done = run("phantom", "make", "-o", tmp_path / "c", "--subjects", "1")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1] == f"kneeage: {error}"
+    assert done.stderr.splitlines() == [f"kneeage: {error}"]
 
 
 def test_another_folder_s_work_is_not_touched(run: Run, tmp_path: Path) -> None:
@@ -152,14 +153,60 @@ def test_help_names_the_commands(run: Run) -> None:
     assert [name for name in ("make", "ceiling", "sheet") if name not in shown] == []
 
 
+@pytest.mark.usefixtures("asked")
+def test_a_part_is_said_to_be_in_proportion_only_where_it_can_be(run: Run, tmp_path: Path) -> None:
+    few = run("phantom", "make", "-o", tmp_path / "c", "--subjects", "4").stderr
+    assert "4 of the 1800 subjects of forensic, fewer than its 108 groups" in few
+    assert "in the proportions" not in few
+    many = run("phantom", "make", "-o", tmp_path / "c", "--subjects", "108").stderr
+    assert "108 of the 1800 subjects of forensic, in the proportions of its 108 groups" in many
+
+
+def test_who_breaks_off_is_answered_at_once_and_told_how_to_go_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[str] = []
+    monkeypatch.setattr(speak, "tell", answers.append)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+
+    def broken_off(folder: Path, *_: object) -> MadeCohort:
+        (folder / "subjects" / "V1").mkdir(parents=True)
+        (folder / "subjects" / ".ab.part.V2").mkdir()
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            assert answers == ["Stopping after the subjects at hand."]
+        raise AssertionError
+
+    monkeypatch.setattr(make, "make_cohort", broken_off)
+    done = run("phantom", "make", "-o", tmp_path / "c", "--subjects", "5")
+    assert done.exit_code != 0
+    assert "1 of 5 made; the same command goes on." in done.stderr
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+
+
+def test_an_interrupt_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with speak.stopping("Stopping."):
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_terminal_shows_how_many_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
-    terminal = Console(file=shown, force_terminal=True, width=100)
+    terminal = Console(file=shown, force_terminal=True, color_system=None, width=100)
     monkeypatch.setattr(speak, "_console", lambda **_: terminal)
+    now = [0.0]
+    monkeypatch.setattr(speak.time, "monotonic", lambda: now[0])
     with speak.counting("Making virtual subjects") as count:
-        count(2, 3)
+        count(2, 6)
+        for done, now[0] in ((3, 299.0), (4, 300.0)):
+            count(done, 6)
     assert "Making virtual subjects" in shown.getvalue()
-    assert "2/3" in shown.getvalue()
+    assert "4/6 about 5 min left" in shown.getvalue()
 
 
 def test_a_pipe_shows_no_bar(capsys: pytest.CaptureFixture[str]) -> None:

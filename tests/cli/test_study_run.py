@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kneeage.cli import study_run
+from kneeage.cli import speak
 from kneeage.study import collect
 from kneeage.study import keep as keeping
 from kneeage.study import run as study
@@ -78,8 +78,8 @@ def test_a_log_is_told_once_a_minute_how_far_a_stage_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(study_run.time, "monotonic", lambda: now[0])
-    lines = study_run.Lines("Preparing subjects")
+    monkeypatch.setattr(speak.time, "monotonic", lambda: now[0])
+    lines = speak.Lines("Preparing subjects")
     for seconds, done in ((0, 100), (30, 130), (60, 160), (90, 190), (120, 220)):
         now[0] = float(seconds)
         lines(done, 400)

@@ -48,6 +48,16 @@ def test_a_scar_is_not_open() -> None:
     assert measured(knee, DISTAL_FEMUR).openness == 0
 
 
+@pytest.mark.parametrize("open_columns", [0, 18, 36])
+def test_volume_is_that_of_the_open_columns(open_columns: int) -> None:
+    """Plate that was drawn outside of the site, in bone or beside it, counts in no measurement."""
+    knee = block_knee(open_columns=open_columns, plate_rows=2)
+    stray = edited(knee, (BONE_COLUMNS, slice(2, 5), slice(None)), Label.DISTAL_FEMUR_PHYSIS)
+    report = measured(stray, DISTAL_FEMUR)
+    assert report.volume_mm3 == pytest.approx((report.thickness_mm or 0) * report.area_mm2)
+    assert report.volume_mm3 == measured(knee, DISTAL_FEMUR).volume_mm3
+
+
 def test_nothing_is_measured_where_no_site_was_found() -> None:
     assert measured(without(block_knee(), Label.DISTAL_FEMUR_EPIPHYSIS), DISTAL_FEMUR) == PlateReport(found=False)
 

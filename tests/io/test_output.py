@@ -64,6 +64,19 @@ def test_empty_folder_gives_way(tmp_path: Path) -> None:
     assert left_behind(tmp_path / "out") == ["a"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o555])
+def test_an_empty_folder_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    target.chmod(mode)
+    with whole_folder(target) as folder:
+        assert folder.stat().st_mode & 0o777 == mode | 0o700
+        (folder / "a").touch()
+    assert target.stat().st_mode & 0o777 == mode
+    assert left_behind(target) == ["a"]
+
+
 @pytest.mark.parametrize("error", [InputRefusedError("no"), ValueError("bug"), KeyboardInterrupt()])
 def test_failure_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
     def fail() -> None:

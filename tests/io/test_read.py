@@ -22,6 +22,8 @@ from kneeage.core.errors import (
     UndecodableError,
     UsageError,
 )
+from kneeage.core.volume import Volume
+from kneeage.io.nifti import write_labels
 from kneeage.io.read import candidate_lines, list_candidates, load, survey
 from tests.io.support import AXIAL, SAGITTAL, Made, dataset, enhanced, pixels, save, write_series
 
@@ -150,6 +152,37 @@ def test_text_files_only_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("")
     assert survey(tmp_path).foreign == 2
     with pytest.raises(InputRefusedError, match="none of the 2 files is a DICOM image"):
+        load(tmp_path)
+
+
+def with_labels(folder: Path, name: str = "labels.nii.gz") -> Path:
+    write_labels(folder / name, Volume(np.ones((1, 8, 6, 12), np.uint8), np.diag([0.4, 0.5, 3.8, 1])))
+    return folder
+
+
+def test_labels_are_not_read_as_an_image_even_when_they_are_named(coronal: Path) -> None:
+    with pytest.raises(InputRefusedError, match=r"'labels\.nii\.gz' is a label map, not an image"):
+        load(with_labels(coronal), series="labels.nii.gz")
+    with pytest.raises(InputRefusedError, match="is a label map"):
+        load(coronal / "labels.nii.gz")
+    assert load(coronal).header.series_uid == "1.2.3"
+
+
+def test_no_refusal_leads_to_labels(tmp_path: Path) -> None:
+    write_series(with_labels(tmp_path), Made(orientation=SAGITTAL).but(**T2))
+    with pytest.raises(AmbiguousSeriesError, match="no series is suitable") as caught:
+        load(tmp_path)
+    assert "labels" not in str(caught.value)
+    for path in tmp_path.glob("*.dcm"):
+        path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(UndecodableError) as damaged:
+        load(tmp_path)
+    assert "labels" not in str(damaged.value)
+
+
+def test_several_label_maps_alone_are_refused(tmp_path: Path) -> None:
+    with_labels(with_labels(tmp_path), "second.nii.gz")
+    with pytest.raises(InputRefusedError, match="label maps only"):
         load(tmp_path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -66,6 +67,16 @@ def test_panels_become_two_pictures_of_one_size(image: Volume, labels: Volume) -
     plain, drawn = (pixels(png) for png in panel_pictures(panels(image, labels, Plane.CORONAL)[0]))
     assert plain.shape == drawn.shape
     assert (plain != drawn).any()
+
+
+def test_the_scale_bar_looks_alike_on_dark_and_bright_slices(image: Volume, labels: Volume) -> None:
+    panel = panels(image, labels, Plane.CORONAL)[0]
+    grounds = (replace(panel, plain=np.full_like(panel.plain, grey), drawn=None) for grey in (0, 128, 255))
+    length = round(20 / panel.pixel_mm)
+    corners = [pixels(panel_pictures(ground)[0])[-36:-4, -length - 12 : -4] for ground in grounds]
+    assert (corners[0] == corners[1]).all()
+    assert (corners[0] == corners[2]).all()
+    assert (corners[0][-6] == 255).sum(axis=0).max() == length
 
 
 def test_an_unknown_language_is_refused(estimated: Result, image: Volume, labels: Volume) -> None:

@@ -46,8 +46,8 @@ def ceiling(
     else:
         for place in range(0, len(found), _COLUMNS):
             show(_table(found[place : place + _COLUMNS]))
-        tell("Each number is followed by its Monte Carlo error, a bound holds with 95 % confidence.")
-        tell("'cautious' calls older only what is 95 % probable; 'and body' knows height in cm and weight in kg.")
+        for sentence in _EXPLAINED:
+            tell(sentence)
 
 
 def _added_up(count: Callable[[int, int], None], total: int) -> Callable[[int], None]:
@@ -89,13 +89,21 @@ def _table(found: list[Ceiling]) -> Table:
     return table
 
 
+_EXPLAINED = (
+    "What a reader knows beside the law of growth: 'latents' all that the image depends on; 'measured' thickness and "
+    "openness of the femoral and tibial plates, measured at image resolution; 'plates' the state of the four plates "
+    "and nothing else. 'latents' and 'measured' also know sex, and height and weight for age; 'and body' has cm and kg "
+    "in their place. 'body' knows sex, cm and kg, and no image.",
+    "Each number is followed by its Monte Carlo error; a bound holds with 95 % confidence.",
+    "A false adult is a younger subject called older; 'cautious' calls older only what is 95 % probable.",
+)
 _RATES = {
     "false adult at {at}": "false_adult",
     "- of those aged {last}": "last_year_false_adult",
     "false minor at {at}": "false_minor",
-    "false adult, cautious at {at}": "cautious_false_adult",
-    "- of those aged {last}, cautious": "last_year_cautious_false_adult",
-    "false minor, cautious at {at}": "cautious_false_minor",
+    "cautious false adult at {at}": "cautious_false_adult",
+    "- cautious, of those aged {last}": "last_year_cautious_false_adult",
+    "cautious false minor at {at}": "cautious_false_minor",
 }
 
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kneeage.cli.options import AsJson, BundleFolder, Lang, Series, Source, language, numbers
+from kneeage.cli.options import AsJson, BundleFolder, Lang, Series, SexGiven, Source, known_sex, language, numbers
 from kneeage.cli.speak import answering, give, tell, working
-from kneeage.core.anatomy import Sex
 from kneeage.core.errors import EXIT_ABSTAINED, InputRefusedError
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def estimate(
     path: Source,
     output: ReportFolder,
     series: Series = None,
-    sex: Annotated[Sex | None, typer.Option(help="Sex of the subject; never read from a header.")] = None,
+    sex: SexGiven = None,
     height_cm: Annotated[float | None, typer.Option(metavar="N", help="Height of the subject.")] = None,
     weight_kg: Annotated[float | None, typer.Option(metavar="N", help="Weight of the subject.")] = None,
     question: Annotated[str | None, typer.Option(metavar="TEXT", help="Question, for the report.")] = None,
@@ -65,7 +64,7 @@ def estimate(
     objects = dicom_option(dicom=dicom, labelmap=dicom_labelmap)
     pdf_option(lang, pdf=pdf)
     asked: QuestionOptions = {
-        "sex": sex,
+        "sex": known_sex(sex),
         "height_cm": height_cm,
         "weight_kg": weight_kg,
         "thresholds": numbers(thresholds),

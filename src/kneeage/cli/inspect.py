@@ -53,9 +53,14 @@ def _table(candidates: tuple[Candidate, ...]) -> Table:
     table.add_column("rank", no_wrap=True)
     table.add_column("series and why", overflow="fold")
     for candidate in candidates:
-        lines = [_what(candidate), _why(candidate), f"--series {candidate.key}"]
+        lines = [_what(candidate), _why(candidate), _key(candidate)]
         table.add_row("-" if candidate.rank is None else str(candidate.rank), Text("\n".join(lines)))
     return table
+
+
+def _key(candidate: Candidate) -> str:
+    """Give what ``--series`` takes; labels are no image, and are only named."""
+    return candidate.key if candidate.header.label_map else f"--series {candidate.key}"
 
 
 def _why(candidate: Candidate) -> str:

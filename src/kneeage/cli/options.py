@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kneeage.core.anatomy import Sex
 from kneeage.core.errors import UsageError
 
 Source = Annotated[
@@ -16,6 +17,9 @@ Source = Annotated[
 Series = Annotated[str | None, typer.Option("--series", metavar="UID", help="Series to read, as 'inspect' lists it.")]
 BundleFolder = Annotated[
     Path | None, typer.Option("--bundle", metavar="FOLDER", help="Model bundle; the one that is shipped if not given.")
+]
+SexGiven = Annotated[
+    str | None, typer.Option("--sex", metavar="male|female", help="Sex of the subject; never read from a header.")
 ]
 Lang = Annotated[str, typer.Option("--lang", metavar="en|zh", help="Language of the report.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on stdout.")]
@@ -50,6 +54,15 @@ def one_of(option: str, text: str, choices: Sequence[str]) -> str:
     if text not in choices:
         raise UsageError(f"--{option} takes {', '.join(choices)}; found {text!r}")
     return text
+
+
+def known_sex(text: str | None) -> Sex | None:
+    """Read the sex of a subject.
+
+    Raises:
+        UsageError: It is neither male nor female.
+    """
+    return None if text is None else Sex(one_of("sex", text, [sex.value for sex in Sex]))
 
 
 def language(lang: str) -> str:

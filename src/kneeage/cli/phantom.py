@@ -10,11 +10,12 @@ import typer
 
 from kneeage.cli import ceiling, sheet
 from kneeage.cli.options import one_of
-from kneeage.cli.speak import answering, counting, give, some_of, tell
+from kneeage.cli.speak import answering, counting, give, some_of, stopping, tell
 from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from kneeage.phantom.cohort.make import CohortRecipe, Runner
+    from kneeage.phantom.cohort.make import CohortRecipe, MadeCohort, Runner
+    from kneeage.phantom.cohort.presets import Preset
 
 app = typer.Typer(name="phantom", help="Make virtual cohorts with known truth.", no_args_is_help=True)
 
@@ -29,7 +30,9 @@ def make_phantom(
     preset: Annotated[str, typer.Option(metavar="table1|table1-tight|forensic", help="Kind of cohort.")] = "forensic",
     subjects: Annotated[
         int | None,
-        typer.Option(metavar="N", help="How many, in the preset's proportions; the whole preset if not given."),
+        typer.Option(
+            metavar="N", help="How many, as near to the preset's proportions as so many can be; all if not given."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="What the cohort follows from.")] = 0,
     file_format: Annotated[str, typer.Option("--format", metavar="dicom|nifti", help="How images are written.")] = (
@@ -48,13 +51,10 @@ def make_phantom(
     ] = None,
 ) -> None:
     """Make a virtual cohort: images, true labels, and a table of all that is known of each subject."""
-    from kneeage.phantom.cohort.make import make_cohort
-
     run = _runner(workers, scheduler)
     recipe = _recipe(preset, subjects, seed, file_format, (plane, sequence, fat_suppressed, volumetric))
+    made = _make(output, recipe, run)
     _tell_share(recipe)
-    with counting("Making virtual subjects") as count:
-        made = make_cohort(output, recipe, run, count)
     if made.changed:
         tell(
             f"Kept, though files were edited, damaged or lost since they were made: {some_of(made.changed)}. "
@@ -116,12 +116,34 @@ def _runner(workers: int | None, scheduler: str | None) -> Runner:
     return partial(on_cores, workers=workers or available_cores())
 
 
+def _make(output: Path, recipe: CohortRecipe, run: Runner) -> MadeCohort:
+    """Make the cohort; who breaks it off learns how far it is."""
+    from kneeage.phantom.cohort.make import made_so_far, make_cohort
+
+    try:
+        with stopping("Stopping after the subjects at hand."), counting("Making virtual subjects") as count:
+            return make_cohort(output, recipe, run, count)
+    except KeyboardInterrupt:
+        tell(f"{made_so_far(output)} of {recipe.subjects} made; the same command goes on.")
+        raise
+
+
 def _tell_share(recipe: CohortRecipe) -> None:
-    """Say when only a part of the preset is made."""
+    """Say when only a part of the preset is made, and whether it can hold the preset's proportions."""
     preset = recipe.preset
-    if 0 < recipe.subjects < preset.subjects:
+    if recipe.subjects < preset.subjects:
         share = f"{recipe.subjects} of the {preset.subjects} subjects of {preset.name}"
-        tell(f"{share}, in its proportions (largest remainder).")
+        tell(f"{share}, {_proportions(recipe.subjects, preset)}.")
+
+
+def _proportions(subjects: int, preset: Preset) -> str:
+    """Say how a part of a preset is dealt out to its groups, the method of the largest remainder."""
+    groups = f"its {len(preset.strata)} groups of one sex, year, subset and hospital"
+    if subjects < len(preset.strata):
+        return (
+            f"fewer than {groups}: the largest come first, ties by lot, so that sexes and hospitals are not in balance"
+        )
+    return f"in the proportions of {groups} (largest remainder, ties by lot)"
 
 
 app.command()(ceiling.ceiling)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn, ParamSpec
 
 import typer
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 Arguments = ParamSpec("Arguments")
 _TRACEBACK_VERBOSITY = 2
 _MAX_NAMED = 5
+# Where no bar can be seen, such as in a log.
+_SECONDS_BETWEEN_LINES = 60.0
 
 
 @dataclass
@@ -85,7 +90,7 @@ def working(words: str) -> Iterator[None]:
 
 @contextmanager
 def counting(words: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on a terminal, while the block runs.
+    """Show a bar on a terminal, elsewhere a line a minute, while the block runs.
 
     Args:
         words: What goes on.
@@ -95,14 +100,78 @@ def counting(words: str) -> Iterator[Callable[[int, int], None]]:
     """
     console = _console(stderr=True)
     if LOUDNESS.quiet or not console.is_terminal:
-        yield lambda _done, _total: None
+        yield Lines(words)
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(words, total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)
+        bar, pace = progress.add_task(words, total=None, left=""), Pace()
+        yield lambda done, total: progress.update(bar, completed=done, total=total, left=pace.words(done, total))
+
+
+class Pace:
+    """How long a stage still takes, from all that was done since it began; what was there before does not count."""
+
+    def __init__(self) -> None:
+        self._began, self._before, self._last = 0.0, 0, sys.maxsize
+
+    def words(self, done: int, total: int) -> str:
+        """Take note that so many of the total are done, and say how long the others take; empty as long as unknown."""
+        now = time.monotonic()
+        if done < self._last:
+            self._began, self._before = now, done
+        self._last = done
+        if not self._before < done < total:
+            return ""
+        seconds = (now - self._began) * (total - done) / (done - self._before)
+        return f"about {seconds / 60:.0f} min left" if seconds >= _SECONDS_BETWEEN_LINES else "less than 1 min left"
+
+
+class Lines:
+    """Says at most once a minute how far a stage is, and how long it will take.
+
+    Args:
+        words: What goes on.
+    """
+
+    def __init__(self, words: str) -> None:
+        self._words, self._pace = words, Pace()
+        self._said, self._last = 0.0, sys.maxsize
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take note that so many of the total are done."""
+        now, left = time.monotonic(), self._pace.words(done, total)
+        if done < self._last:
+            self._said = now
+        elif left and now - self._said >= _SECONDS_BETWEEN_LINES:
+            tell(f"{self._words}: {done:,} of {total:,}, {left}")
+            self._said = now
+        self._last = done
+
+
+@contextmanager
+def stopping(words: str) -> Iterator[None]:
+    """Answer Ctrl-C at once, while a block that ends slowly runs; a second one does what it always does.
+
+    Args:
+        words: What happens now.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # as shells have it for commands in the background
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGINT, before)
+        tell(words)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def answering(command: Callable[Arguments, None]) -> Callable[Arguments, None]:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,9 +15,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from kneeage.learn.prepared_cohort import Runner
-
-# Where no bar can be seen, such as in a log.
-_SECONDS_BETWEEN_LINES = 60.0
 
 
 @answering
@@ -77,41 +70,8 @@ def run_study(
         folds=_folds(folds),
     )
     runner = _runner(workers, scheduler)
-    page = study.run_study(request, runner, scheduler=scheduler, say=tell, counting=_watched)
+    page = study.run_study(request, runner, scheduler=scheduler, say=tell, counting=counting)
     give(str(page))
-
-
-@contextmanager
-def _watched(words: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on a terminal, elsewhere a line a minute, while the block runs."""
-    if sys.stderr.isatty():
-        with counting(words) as count:
-            yield count
-    else:
-        yield Lines(words)
-
-
-class Lines:
-    """Says at most once a minute how far a stage is, and how long it will take.
-
-    Args:
-        words: What goes on.
-    """
-
-    def __init__(self, words: str) -> None:
-        self._words, self._began, self._said = words, 0.0, 0.0
-        self._before, self._last = 0, sys.maxsize
-
-    def __call__(self, done: int, total: int) -> None:
-        """Take note that so many of the total are done."""
-        now = time.monotonic()
-        if done < self._last:
-            self._said, self._began, self._before = now, now, done
-        elif now - self._said >= _SECONDS_BETWEEN_LINES and done > self._before:
-            left = (now - self._began) * (total - done) / (done - self._before)
-            tell(f"{self._words}: {done:,} of {total:,}, about {left / 60:.0f} min left")
-            self._said = now
-        self._last = done
 
 
 def _modules() -> tuple[ModuleType, ModuleType]:

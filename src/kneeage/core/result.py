@@ -134,7 +134,9 @@ class PlateReport(_Part):
         None, ge=0, description="median thickness of the open part; null when none is open"
     )
     area_mm2: float | None = Field(None, ge=0, description="area of the open plate seen along the bone's long axis")
-    volume_mm3: float | None = Field(None, ge=0, description="volume of the open plate")
+    volume_mm3: float | None = Field(
+        None, ge=0, description="volume of the open plate in the columns that cross the site"
+    )
 
 
 class Interval(_Part):

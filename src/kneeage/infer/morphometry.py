@@ -1,8 +1,10 @@
 """Measure a growth plate on its labels: openness, thickness, area and volume.
 
-Openness is counted over the columns of the site. Thickness is measured perpendicular to the plate within each slice:
-the vertical run of open plate, averaged over a short window, times the cosine of the plate's local slope. The slope
-from slice to slice is not corrected, because thick slices do not show it.
+All four are measured over the same columns, those that cross the site in the slices that show it. Openness is the part
+of them that is open, area that of the open ones seen along the leg, volume that of the open plate in them. Thickness is
+measured perpendicular to the plate within each slice: the vertical run of open plate, averaged over a short window,
+times the cosine of the plate's local slope. The slope from slice to slice is not corrected, because thick slices do not
+show it.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ def measure_plate(labels: Volume, site: PlateSite, seen: SiteSeen) -> PlateRepor
     Args:
         labels: Label values, shape (1, I, J, K), in a canonical orientation whose rows run down the leg.
         site: The plate.
-        seen: What ``find_sites`` found of it; only its slices are measured for openness, thickness and area.
+        seen: What ``find_sites`` found of it; only its slices are measured.
 
     Returns:
         The measurements; nothing but ``found`` where the site was not found. A closed plate has openness 0 and no
@@ -45,13 +47,13 @@ def measure_plate(labels: Volume, site: PlateSite, seen: SiteSeen) -> PlateRepor
     columns = site_columns(labels, site)
     in_slices = np.isin(np.arange(labels.shape[2]), seen.slices)[None, :]
     site_seen, is_open = columns.seen & in_slices, columns.is_open & in_slices
-    voxel_mm3 = float(abs(np.linalg.det(labels.affine[:3, :3])))
+    area_mm2 = labels.spacing[0] * labels.spacing[2]
     return PlateReport(
         found=True,
         openness=np.count_nonzero(is_open) / np.count_nonzero(site_seen),
         thickness_mm=_median_thickness(labels, columns, is_open),
-        area_mm2=np.count_nonzero(is_open) * labels.spacing[0] * labels.spacing[2],
-        volume_mm3=np.count_nonzero(labels.array == site.open_plate) * voxel_mm3,
+        area_mm2=np.count_nonzero(is_open) * area_mm2,
+        volume_mm3=float(columns.open_rows[is_open].sum()) * labels.spacing[1] * area_mm2,
     )
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from kneeage.core.errors import OutputError
 
 _DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _MACHINE_AT_FAULT = _DISK_FULL | {errno.EROFS, errno.EFBIG, errno.EIO}
+_OWNER_ONLY, _ALL = stat.S_IRWXU, 0o777
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
 
 
@@ -20,7 +23,8 @@ _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
 def whole_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder that takes its place when the block ends well, and is removed when it does not.
 
-    Folders above it are made where they are missing, and removed again with it.
+    Folders above it are made where they are missing, and removed again with it. The permissions of an empty folder at
+    the path are kept, and hold for the temporary one too.
 
     Args:
         path: The folder wanted; it must not be there, or be empty.
@@ -33,7 +37,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     path = Path(path).absolute()
     require_free(path)
-    with _temporary(path, Path.mkdir) as temporary:
+    with _temporary(path, partial(_make_folder, path)) as temporary:
         yield temporary
 
 
@@ -112,12 +116,26 @@ def _missing_parents(path: Path) -> list[Path]:
         raise _output_error(path, error) from error
 
 
+def _make_folder(path: Path, temporary: Path) -> None:
+    """Make a temporary folder that no more people can look into than into an empty one at the path."""
+    temporary.mkdir(_OWNER_ONLY if path.exists() else _ALL)
+    if path.exists():
+        temporary.chmod(_mode(path) | _OWNER_ONLY)
+
+
+def _mode(path: Path) -> int:
+    """Read the permissions of a folder."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
 def _take_place(temporary: Path, path: Path) -> None:
     """Rename; an empty folder at the path gives way, anything else that came meanwhile does not."""
     if temporary.is_dir():
+        mode = _mode(path) if path.exists() else _mode(temporary)
         with suppress(FileNotFoundError):
             path.rmdir()
         temporary.rename(path)
+        path.chmod(mode)
     else:
         _require_absent(path)
         temporary.rename(path)

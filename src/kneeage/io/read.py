@@ -193,7 +193,12 @@ def _nifti_entry(item: SourceItem) -> _Entry:
         raise
     except InputRefusedError as error:
         return _faulty_entry(item.name, UNKNOWN_NIFTI, error)
-    return _Entry(judge(item.name, describe_nifti(head), None), partial(load_nifti, item))
+    header = describe_nifti(head)
+    candidate = judge(item.name, header, None)
+    if not header.label_map:
+        return _Entry(candidate, partial(load_nifti, item))
+    words = f"{item.file_name!r} is a label map, not an image; give the image that it was drawn on"
+    return replace(_faulty_entry(item.name, header, InputRefusedError(words)), candidate=candidate)
 
 
 def _dicom_entry(group: SeriesGroup) -> _Entry:
@@ -276,9 +281,8 @@ def _require_something(findings: _Findings) -> None:
 
 def _with_a_way_on(error: InputRefusedError, findings: _Findings) -> InputRefusedError:
     """Add to an error that a series can be chosen in spite of it, where there is one."""
-    if not findings.entries:
-        return error
-    return type(error)(f"{error}, or choose a series with --series: {findings.entries[0].candidate.key}")
+    usable = [entry.candidate.key for entry in findings.entries if entry.problem is None]
+    return type(error)(f"{error}, or choose a series with --series: {usable[0]}") if usable else error
 
 
 def _require_one_subject(findings: _Findings) -> None:
@@ -296,8 +300,11 @@ def _nothing_suitable(findings: _Findings, ranked: Sequence[Candidate]) -> Input
     faults = [entry.problem for entry in findings.entries if entry.fits and entry.problem is not None]
     if len(faults) == 1:
         return faults[0]
+    images = [candidate for candidate in ranked if not candidate.header.label_map]
+    if not images:
+        return InputRefusedError("there are label maps only, and no image; give the images that they were drawn on")
     return _ambiguous(
-        "no series is suitable (a T1-weighted coronal or sagittal knee); choose one with --series", ranked
+        "no series is suitable (a T1-weighted coronal or sagittal knee); choose one with --series", images
     )
 
 

@@ -139,10 +139,12 @@ def _rows(panel: Panel) -> list[ByteArray]:
 
 
 def _marked(panel: Panel, pixels: ByteArray) -> Image.Image:
-    """Put body sides, slice number and a scale bar on one panel."""
+    """Put body sides, slice number and a scale bar on one panel; the bar has a black ground to look alike on all."""
     picture = Image.fromarray(pixels)
     pen = ImageDraw.Draw(picture)
     height, width = panel.plain.shape
+    bar_start = width - 8 - round(_SCALE_BAR_MM / panel.pixel_mm)
+    pen.rectangle((bar_start - 5, height - 36, width - 4, height - 4), fill="black")
     for position, text, anchor in (
         ((8, height / 2), panel.left, "lm"),
         ((width - 8, height / 2), panel.right, "rm"),
@@ -152,8 +154,7 @@ def _marked(panel: Panel, pixels: ByteArray) -> Image.Image:
         pen.text(
             position, text, fill="white", font=font_for("en", 18), anchor=anchor, stroke_width=2, stroke_fill="black"
         )
-    bar = (width - 8 - _SCALE_BAR_MM / panel.pixel_mm, height - 11, width - 8, height - 7)
-    pen.rectangle(bar, fill="white", outline="black")
+    pen.rectangle((bar_start, height - 11, width - 9, height - 8), fill="white")
     return picture
 
 

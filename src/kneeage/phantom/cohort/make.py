@@ -131,6 +131,11 @@ def make_cohort(folder: Path, recipe: CohortRecipe, run: Runner, tell: Callable[
         return MadeCohort(len(members), kept, changed, _write_table(folder, members))
 
 
+def made_so_far(folder: Path) -> int:
+    """Count the subjects that are there, whole."""
+    return sum(not path.name.startswith(".") for path in (Path(folder) / SUBJECTS_FOLDER).glob("*"))
+
+
 def make_member(folder: Path, recipe: CohortRecipe, member: Member) -> None:
     """Make one subject and write it, whole or not at all; one that is there stays as it is.
 

@@ -68,6 +68,7 @@ _HAN = "transitions derived from the minimum ages of Deng 2025, doi 10.1007/s004
 _KNEES = "physis widths of three male 3T T1 knees of about 14, 16 and 18 y, and " + _HAN
 _KVIST = "Kvist 2021, doi 10.1111/apa.15617"
 _NOTHING = "no figure found"
+_NEAR_TIBIA = "near the tibia's, which is better known; by how much they differ is not known"
 
 
 _ASSUMED, _DERIVED = Tag.ASSUMED, Tag.DERIVED
@@ -376,8 +377,8 @@ class GrowthTable:
     scar_logit_sd: Parameter = Parameter(1.0, 0.5, 1.5, "1", _NOTHING, _ASSUMED, "logit SD of the scar's strength")
     femur: PlateTable = field(default_factory=partial(_plate, _KNEES, _DERIVED, 1.0, 0.29, 3.3, 1.3))
     tibia: PlateTable = field(default_factory=partial(_plate, _KNEES, _DERIVED, 0.45, 0.36, 3.2, 1.3))
-    fibula: PlateTable = field(default_factory=partial(_plate, "as the tibia", _ASSUMED, 0.6, 0.28, 2.6, 1.3))
-    tuberosity: PlateTable = field(default_factory=partial(_plate, "as the tibia", _ASSUMED, 0.6, 0.32, 3.0, 1.3))
+    fibula: PlateTable = field(default_factory=partial(_plate, _NEAR_TIBIA, _ASSUMED, 0.6, 0.28, 2.6, 1.3))
+    tuberosity: PlateTable = field(default_factory=partial(_plate, _NEAR_TIBIA, _ASSUMED, 0.6, 0.32, 3.0, 1.3))
     body: BodyTable = BodyTable()
     pattern: PatternTable = PatternTable()
     covariates: CovariateTable = CovariateTable()
