@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kneeage.core.anatomy import Plane, Sex
+from kneeage.core.workers import on_cores
 from kneeage.infer.engine import Engine
 from kneeage.infer.region import age_regions, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
@@ -21,7 +22,6 @@ from kneeage.io.bundle import Bundle, load_bundle
 from kneeage.learn.data import SubjectRegions, save_regions
 from kneeage.phantom.cohort.presets import PRESETS, Member, Subset, roster
 from kneeage.phantom.cohort.subject import Imaging, virtual_subject
-from kneeage.phantom.cohort.workers import on_cores
 from kneeage.phantom.scanner.sequence import Weighting
 from kneeage.prepare.recipe import load_recipe, prepare
 

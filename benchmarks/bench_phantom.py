@@ -27,13 +27,13 @@ import scipy
 import kneeage
 from kneeage.core.anatomy import Sex, Side
 from kneeage.core.machine import available_cores
+from kneeage.core.workers import on_cores
 from kneeage.phantom.anatomy import knee as anatomy
 from kneeage.phantom.anatomy.lattice import Lattice
 from kneeage.phantom.cohort import subject as cohort
 from kneeage.phantom.cohort.make import CohortRecipe, make_cohort, make_member
 from kneeage.phantom.cohort.presets import PRESETS, Member, roster
 from kneeage.phantom.cohort.subject import CORONAL_T1, HOSPITAL_A, plan_series, virtual_subject
-from kneeage.phantom.cohort.workers import on_cores
 from kneeage.phantom.cohort.write import FileFormat, write_subject
 
 REPORT = Path(__file__).parent / "results" / "phantom.md"

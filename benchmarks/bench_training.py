@@ -31,6 +31,7 @@ from kneeage.cohort.label_maps import read_labels
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import Plane, Sex
 from kneeage.core.machine import available_cores
+from kneeage.core.workers import on_cores
 from kneeage.infer.region import age_regions, find_sites
 from kneeage.infer.segment import OPEN_PLATES, SCARS
 from kneeage.learn.age_model import AgeModel, Batch, train_age_model
@@ -41,7 +42,6 @@ from kneeage.learn.settings import AgeModelSettings, as_json_object
 from kneeage.learn.stages import age_stage
 from kneeage.phantom.cohort.make import CohortRecipe, make_cohort
 from kneeage.phantom.cohort.presets import PRESETS
-from kneeage.phantom.cohort.workers import on_cores
 from kneeage.phantom.cohort.write import FileFormat
 from kneeage.prepare.recipe import DEFAULT, prepare
 

@@ -17,10 +17,10 @@ from benchmarks.ablation_rows import FIRST_SEED, ROWS, T1, Row, Training, refere
 from benchmarks.ablation_table import BEGIN, END, NOT_MEASURED, merged, read_lines, table, write_table
 from benchmarks.ablations import PAGE, Plan, measures, train_row, write_results
 from kneeage.core.errors import InputRefusedError, UsageError
+from kneeage.core.workers import in_turn
 from kneeage.io.bundle import SHIPPED_BUNDLE
 from kneeage.learn.presets import preset
 from kneeage.phantom.cohort.presets import Subset
-from tests.learn.cohorts import in_turn
 from tests.learn.sources import write_regions
 
 NARROW = ("width=0.125", "slices_per_subject=1", "fit.batch_size=2", "fit.precision=32-true", "fit.channels_last=false")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kneeage.core.workers import on_cores
 from kneeage.phantom.cohort.make import make_cohort
-from kneeage.phantom.cohort.workers import on_cores
 from tests.cli.conftest import Run
 from tests.cohort.folders import cohort_of, dicom_study, person, write_table
 from tests.phantom.miniature import small_recipe

@@ -14,9 +14,10 @@ import pytest
 from rich.console import Console
 
 from kneeage.cli import speak
+from kneeage.core import workers
 from kneeage.core.anatomy import Plane
 from kneeage.core.errors import OutputError, WorkerError
-from kneeage.phantom.cohort import make, presets, workers
+from kneeage.phantom.cohort import make, presets
 from kneeage.phantom.cohort.make import CohortRecipe, MadeCohort
 from kneeage.phantom.cohort.subject import CORONAL_T1, Imaging
 from kneeage.phantom.cohort.write import FileFormat

@@ -15,13 +15,14 @@ import pytest
 from kneeage.cohort.folder import read_cohort
 from kneeage.cohort.split import make_folds
 from kneeage.cohort.split_files import write_split
+from kneeage.core import workers
 from kneeage.core.errors import OutputError
 from kneeage.core.manifest import AgeStage
+from kneeage.core.workers import in_turn
 from kneeage.io.lock import only_run
 from kneeage.learn import train_cohort
-from kneeage.phantom.cohort import workers
 from tests.cli.conftest import Run
-from tests.learn.cohorts import draw_the_truth, in_turn, make_six
+from tests.learn.cohorts import draw_the_truth, make_six
 
 FIT = (
     *("fit.max_steps=2", "fit.steps_per_epoch=1", "fit.batch_size=2"),
@@ -43,7 +44,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def train(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command, preparing subjects in this process."""
-    monkeypatch.setattr(workers, "on_cores", in_turn)
+    monkeypatch.setattr(workers, "on_cores", lambda work, items, workers: in_turn(work, items))  # noqa: ARG005
     return lambda *arguments: run("train", *arguments)
 
 
@@ -60,7 +61,7 @@ def segmenter(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of a segmenter."""
     place = tmp_path_factory.mktemp("runs") / "segmenter"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "on_cores", in_turn)
+        patch.setattr(workers, "on_cores", lambda work, items, workers: in_turn(work, items))  # noqa: ARG005
         from typer.testing import CliRunner
 
         from kneeage.cli.app import app

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kneeage.core.errors import InputRefusedError, OutputError
-from kneeage.io.output import require_free, whole_file, whole_folder
+from kneeage.io.output import replace_file, require_free, set_aside, whole_file, whole_folder
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -188,3 +188,26 @@ def test_file_that_came_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
         target.write_bytes(b"theirs")
     assert target.read_bytes() == b"theirs"
     assert left_behind(tmp_path) == ["labels.nii.gz"]
+
+
+def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "table.csv"
+    replace_file(path, "a\n")
+    replace_file(path, "b\n")
+    assert path.read_bytes() == b"b\n"
+    assert [each.name for each in path.parent.iterdir()] == ["table.csv"]
+
+
+def test_a_file_that_cannot_be_replaced_is_said(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").mkdir()
+    with pytest.raises(OutputError, match="something else lies there"):
+        replace_file(tmp_path / "table.csv", "a")
+    assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_an_edited_file_gets_the_first_free_name(tmp_path: Path) -> None:
+    for text in ("first", "second"):
+        (tmp_path / "table.csv").write_text(text, encoding="utf-8")
+        set_aside(tmp_path / "table.csv", "edited")
+    assert (tmp_path / "table.edited-1.csv").read_text(encoding="utf-8") == "first"
+    assert (tmp_path / "table.edited-2.csv").read_text(encoding="utf-8") == "second"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +11,7 @@ import pytest
 
 from kneeage.core.anatomy import Sex
 from kneeage.core.volume import Volume
+from kneeage.core.workers import in_turn
 from kneeage.infer.segment import OPEN_PLATES, SCARS, SliceLabels
 from kneeage.learn import prepared_cohort
 from kneeage.phantom.cohort.make import CohortRecipe, make_cohort
@@ -39,12 +39,6 @@ _PRESET = Preset(
     FORENSIC,
     people=9,
 )
-
-
-def in_turn(work: Callable[[Item], None], items: Sequence[Item], **_: object) -> Iterator[None]:
-    """Do the work here and now."""
-    for item in items:
-        yield work(item)
 
 
 def silent(_done: int, _total: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kneeage.core.anatomy import Sex
+from kneeage.core.workers import in_turn
 from kneeage.learn.prepared_cohort import Tell
 from kneeage.phantom.cohort.make import CohortRecipe, make_cohort
 from kneeage.phantom.cohort.presets import Preset, Stratum, Subset
@@ -15,7 +16,6 @@ from kneeage.phantom.cohort.subject import HOSPITAL_A, HOSPITAL_B, Hospital
 from kneeage.phantom.cohort.write import FileFormat
 from kneeage.phantom.growth.table import TABLE1
 from kneeage.phantom.scanner.protocol import Layout
-from kneeage.study.fold import in_turn
 from tests.phantom.miniature import ONE_PLANE
 
 TINY_FIT = [f"{part}.fit.{name}" for part in ("segmenter", "age_model", "end_to_end") for name in (

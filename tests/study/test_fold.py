@@ -10,15 +10,9 @@ import pytest
 from kneeage.core.errors import UsageError
 from kneeage.learn.data import SubjectRegions, load_regions, save_regions
 from kneeage.study import fold
-from kneeage.study.fold import in_turn, thinned
+from kneeage.study.fold import thinned
 from kneeage.study.run_folder import is_done, keep_file, predictions_path
 from kneeage.study.slicewise import dealt_files, fold_of_slices
-
-
-def test_work_is_done_in_turn() -> None:
-    done: list[int] = []
-    assert list(in_turn(done.append, [1, 2])) == [None, None]
-    assert done == [1, 2]
 
 
 def test_a_log_is_thinned_by_averaging_and_keeps_training_and_validation_apart(

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from kneeage.core.errors import InputRefusedError, OutputError, UsageError
+from kneeage.core.workers import in_turn, on_cluster
 from kneeage.io.bundle import SHIPPED_BUNDLE, load_bundle
-from kneeage.phantom.cohort.workers import on_cluster
 from kneeage.study import fold as fold_module
 from kneeage.study.collect import study_results, write_documents
-from kneeage.study.fold import in_turn
 from kneeage.study.keep import keep_study
 from kneeage.study.prediction_file import read_predictions
 from kneeage.study.predictions import Group

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from kneeage.core.workers import Runner
 
 Source = Annotated[
     Path, typer.Argument(metavar="PATH", help="DICOM file, folder, DICOMDIR, zip, or NIfTI file.", show_default=False)
@@ -54,6 +58,28 @@ def one_of(option: str, text: str, choices: Sequence[str]) -> str:
     if text not in choices:
         raise UsageError(f"--{option} takes {', '.join(choices)}; found {text!r}")
     return text
+
+
+def runner_on(workers: int | None, scheduler: str | None) -> Runner:
+    """Choose where work on many subjects is done.
+
+    Args:
+        workers: Processes on this machine; None: one per core.
+        scheduler: Address of the dask scheduler that is used instead.
+
+    Raises:
+        UsageError: Both places are asked for, or no worker.
+    """
+    from kneeage.core.machine import available_cores
+    from kneeage.core.workers import on_cluster, on_cores
+
+    if scheduler is not None:
+        if workers is not None:
+            raise UsageError("give --workers for this machine or --scheduler for a cluster, not both")
+        return partial(on_cluster, scheduler=scheduler)
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be 1 or more; found {workers}")
+    return partial(on_cores, workers=workers or available_cores())
 
 
 def known_sex(text: str | None) -> Sex | None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kneeage.cli import ceiling, sheet
-from kneeage.cli.options import one_of
+from kneeage.cli.options import one_of, runner_on
 from kneeage.cli.speak import answering, counting, give, some_of, stopping, tell
-from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from kneeage.phantom.cohort.make import CohortRecipe, MadeCohort, Runner
+    from kneeage.core.workers import Runner
+    from kneeage.phantom.cohort.make import CohortRecipe, MadeCohort
     from kneeage.phantom.cohort.presets import Preset
 
 app = typer.Typer(name="phantom", help="Make virtual cohorts with known truth.", no_args_is_help=True)
@@ -51,7 +50,7 @@ def make_phantom(
     ] = None,
 ) -> None:
     """Make a virtual cohort: images, true labels, and a table of all that is known of each subject."""
-    run = _runner(workers, scheduler)
+    run = runner_on(workers, scheduler)
     recipe = _recipe(preset, subjects, seed, file_format, (plane, sequence, fat_suppressed, volumetric))
     made = _make(output, recipe, run)
     _tell_share(recipe)
@@ -96,24 +95,6 @@ def _recipe(
             volumetric,
         ),
     )
-
-
-def _runner(workers: int | None, scheduler: str | None) -> Runner:
-    """Choose where the work is done.
-
-    Raises:
-        UsageError: Both places are asked for, or no worker.
-    """
-    from kneeage.core.machine import available_cores
-    from kneeage.phantom.cohort.workers import on_cluster, on_cores
-
-    if scheduler is not None:
-        if workers is not None:
-            raise UsageError("give --workers for this machine or --scheduler for a cluster, not both")
-        return partial(on_cluster, scheduler=scheduler)
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be 1 or more; found {workers}")
-    return partial(on_cores, workers=workers or available_cores())
 
 
 def _make(output: Path, recipe: CohortRecipe, run: Runner) -> MadeCohort:

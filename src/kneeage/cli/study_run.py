@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kneeage.cli.options import runner_on
 from kneeage.cli.speak import answering, counting, give, tell
 from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-    from kneeage.learn.prepared_cohort import Runner
 
 
 @answering
@@ -59,6 +57,8 @@ def run_study(
     ] = None,
 ) -> None:
     """Cross-validate: check, deal out, train, test, and write tables, figures and the page. Needs the extra `train`."""
+    from kneeage.core.workers import in_turn
+
     study, settings = _modules()
     request = study.StudyRequest(
         internal=internal,
@@ -69,7 +69,8 @@ def run_study(
         segmenter=segmenter,
         folds=_folds(folds),
     )
-    runner = _runner(workers, scheduler)
+    # One process of its own would only be a second to start.
+    runner = in_turn if workers == 1 and scheduler is None else runner_on(workers, scheduler)
     page = study.run_study(request, runner, scheduler=scheduler, say=tell, counting=counting)
     give(str(page))
 
@@ -99,23 +100,3 @@ def _folds(text: str | None) -> tuple[int, ...] | None:
     if not all(part.isdecimal() for part in parts):
         raise UsageError(f"--folds takes whole numbers parted by commas, such as 0,1; found {text!r}")
     return tuple(map(int, parts))
-
-
-def _runner(workers: int | None, scheduler: str | None) -> Runner:
-    """Choose where subjects are prepared.
-
-    Raises:
-        UsageError: Both places are asked for, or no worker.
-    """
-    from kneeage.core.machine import available_cores
-    from kneeage.phantom.cohort.workers import on_cluster, on_cores
-    from kneeage.study.fold import in_turn
-
-    if scheduler is not None:
-        if workers is not None:
-            raise UsageError("give --workers for this machine or --scheduler for a cluster, not both")
-        return partial(on_cluster, scheduler=scheduler)
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be 1 or more; found {workers}")
-    wanted = workers or available_cores()
-    return in_turn if wanted == 1 else partial(on_cores, workers=wanted)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kneeage.cli.options import one_of
+from kneeage.cli.options import one_of, runner_on
 from kneeage.cli.speak import LOUDNESS, answering, counting, give, tell
 from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from kneeage.learn.prepared_cohort import Runner
+    from kneeage.core.workers import Runner
     from kneeage.learn.presets import TrainingSettings
     from kneeage.learn.train_cohort import AnySettings, Material
 
@@ -55,7 +54,7 @@ def train_segmenter(
 ) -> None:
     """Train the network that labels slices, on the cohort's labels."""
     settings = _settings(preset)
-    _train(cohort, output, settings.segmenter, changes or [], (None, split), _runner(workers, scheduler))
+    _train(cohort, output, settings.segmenter, changes or [], (None, split), runner_on(workers, scheduler))
 
 
 @app.command("age")
@@ -76,7 +75,7 @@ def train_age(
     """Train the network that estimates age. Preset paper trains it end to end with the U-Net before it."""
     settings = _settings(preset)
     chosen = settings.age_model if settings.model == "age_model" else settings.end_to_end
-    _train(cohort, output, chosen, changes or [], (segmenter, split), _runner(workers, scheduler))
+    _train(cohort, output, chosen, changes or [], (segmenter, split), runner_on(workers, scheduler))
 
 
 def _settings(name: str) -> TrainingSettings:
@@ -127,21 +126,3 @@ def _tell_material(material: Material) -> None:
         tell(f"Left out {subject}: {reason}")
     learn, validate = len(material.training), len(material.validation)
     tell(f"{learn} subjects to learn from, {validate} to validate on, {len(left_out)} left out.")
-
-
-def _runner(workers: int | None, scheduler: str | None) -> Runner:
-    """Choose where images are prepared.
-
-    Raises:
-        UsageError: Both places are asked for, or no worker.
-    """
-    from kneeage.core.machine import available_cores
-    from kneeage.phantom.cohort.workers import on_cluster, on_cores
-
-    if scheduler is not None:
-        if workers is not None:
-            raise UsageError("give --workers for this machine or --scheduler for a cluster, not both")
-        return partial(on_cluster, scheduler=scheduler)
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be 1 or more; found {workers}")
-    return partial(on_cores, workers=workers or available_cores())

@@ -11,7 +11,6 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +32,10 @@ from kneeage.cohort.table import AGE, IMAGE, SUBJECT_ID, TABLE_FILE
 from kneeage.core.anatomy import Side
 from kneeage.core.errors import InputRefusedError, UsageError
 from kneeage.core.manifest import VIRTUAL_POPULATION
+from kneeage.io.json_object import json_text, read_json_object
 from kneeage.io.lock import only_run
 from kneeage.io.nifti import write_image
-from kneeage.io.output import whole_file, whole_folder
+from kneeage.io.output import replace_file, set_aside, whole_folder
 from kneeage.io.read import load
 from kneeage.io.series import LoadedSeries
 
@@ -133,7 +133,7 @@ def _import_one(order: Order, source: Path, place: Path, notes: list[str], *, vi
     with whole_folder(place) as whole:
         write_image(whole / IMAGE_FILE, loaded.volume, virtual=loaded.header.virtual)
         facts = _facts(order, loaded, whole / IMAGE_FILE)
-        (whole / FACTS_FILE).write_text(_as_json(facts), encoding="utf-8", newline="\n")
+        (whole / FACTS_FILE).write_text(json_text(facts), encoding="utf-8", newline="\n")
     notes += [f"{order.entry.subject_id}: {note}" for note in loaded.notes]
     return facts
 
@@ -200,7 +200,7 @@ def _facts(order: Order, loaded: LoadedSeries, image: Path) -> Facts:
 
 def _earlier_facts(place: Path, order: Order) -> Facts | None:
     """Give what an earlier run noted of the same series; None where its image is not there in full."""
-    facts, image = _read_json(place / FACTS_FILE), place / IMAGE_FILE
+    facts, image = read_json_object(place / FACTS_FILE), place / IMAGE_FILE
     if facts is None or facts.get("asked") != _asked(order) or not image.exists():
         return None
     return facts if facts.get("image_bytes") == image.stat().st_size else None
@@ -267,10 +267,10 @@ def _begin(folder: Path, population: str) -> None:
     if not (folder / MANIFEST_FILE).exists():
         with whole_folder(folder) as whole:
             manifest = {**wanted, "software": {"kneeage": __version__}}
-            (whole / MANIFEST_FILE).write_text(_as_json(manifest), encoding="utf-8", newline="\n")
+            (whole / MANIFEST_FILE).write_text(json_text(manifest), encoding="utf-8", newline="\n")
             (whole / SUBJECTS_FOLDER).mkdir()
         return
-    found = _read_json(folder / MANIFEST_FILE) or {}
+    found = read_json_object(folder / MANIFEST_FILE) or {}
     name = next((name for name, value in wanted.items() if found.get(name) != value), None)
     if name is not None:
         raise UsageError(
@@ -296,12 +296,12 @@ def _write_tables(folder: Path, asked: Sequence[str], rows: Sequence[Row], refus
     own = [name for name in asked if name not in (*_FIRST_COLUMNS, *USED_UP_COLUMNS)]
     labelled = any("labels" in row for row in rows)
     columns = [*_FIRST_COLUMNS, *own, *(name for name in WRITTEN_COLUMNS if labelled or name != "labels")]
-    _replace(folder / REFUSED_FILE, sheet_text((SUBJECT_ID, "reason"), [vars(each) for each in refused]))
+    replace_file(folder / REFUSED_FILE, sheet_text((SUBJECT_ID, "reason"), [vars(each) for each in refused]))
     table, wanted = folder / TABLE_FILE, [{name: str(row.get(name, "")) for name in columns} for row in rows]
     if _says(table, wanted):
         return None
-    earlier = _set_aside(table) if table.exists() else None
-    _replace(table, sheet_text(columns, wanted))
+    earlier = set_aside(table, "earlier") if table.exists() else None
+    replace_file(table, sheet_text(columns, wanted))
     return earlier
 
 
@@ -311,30 +311,3 @@ def _says(table: Path, wanted: Sequence[Mapping[str, str]]) -> bool:
         return [dict(row.cells) for row in read_sheet(table).rows] == list(wanted)
     except InputRefusedError:
         return False
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a text in the place of an earlier one."""
-    path.unlink(missing_ok=True)
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _set_aside(table: Path) -> Path:
-    """Give a table the first free name beside its own."""
-    names = (table.with_stem(f"{table.stem}.earlier-{number}") for number in count(1))
-    return table.rename(next(name for name in names if not name.exists()))
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None where there is none."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _as_json(value: dict[str, Any]) -> str:
-    """Write plain values, one per line."""
-    return json.dumps(value, indent=1) + "\n"

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from kneeage.core.errors import OutputError
@@ -58,6 +59,36 @@ def whole_file(path: Path) -> Iterator[Path]:
     _require_absent(path)
     with _temporary(path, Path.touch) as temporary:
         yield temporary
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file in place of the one that is there, whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    temporary = path.with_name(f".part.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.replace(path)
+    except OSError as error:
+        _remove(temporary, [])
+        raise _output_error(path, error) from error
+
+
+def set_aside(path: Path, word: str) -> Path:
+    """Give a file the first free name beside its own, such as ``subjects.edited-1.csv``.
+
+    Args:
+        path: The file.
+        word: Says what kind of file it is.
+
+    Returns:
+        Where it lies now.
+    """
+    names = (path.with_stem(f"{path.stem}.{word}-{number}") for number in count(1))
+    return path.rename(next(name for name in names if not name.exists()))
 
 
 def require_free(path: Path) -> None:

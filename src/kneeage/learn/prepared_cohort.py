@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from kneeage.core.anatomy import PLATE_SITES, Plane, Sex
 from kneeage.core.errors import InputRefusedError
 from kneeage.core.manifest import AgeStage, SegmentStage
 from kneeage.core.volume import Volume
+from kneeage.core.workers import Runner
 from kneeage.infer.abstain import site_reasons
 from kneeage.infer.engine import Engine
 from kneeage.infer.facts import plate_facts, subject_facts
@@ -45,8 +46,6 @@ _SECONDS_BETWEEN_LOOKS = 2.0
 _PER_SUBJECT = ("subject_id", "sex", "chronological_age_years", "side", "image", "labels")
 
 Facts = dict[str, Any]
-# Does work on many items, in any order; see ``kneeage.phantom.cohort.workers``.
-Runner = Callable[[Callable[["Task"], None], Sequence["Task"]], Iterator[None]]
 Tell = Callable[[int, int], None]
 
 

@@ -25,6 +25,7 @@ from kneeage.cohort.split_files import read_split, write_split
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import Plane
 from kneeage.core.errors import InputRefusedError, UsageError
+from kneeage.core.workers import Runner
 from kneeage.io.bundle import MANIFEST_FILE, load_bundle
 from kneeage.io.lock import only_run
 from kneeage.io.output import require_free, whole_file
@@ -38,7 +39,6 @@ from kneeage.learn.prepared_cohort import (
     Job,
     PreparedCohort,
     RegionJob,
-    Runner,
     SliceJob,
     Tell,
     prepare_cohort,

@@ -19,6 +19,7 @@ from kneeage.cohort.summary import GroupSummary, summarize_groups
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import InputRefusedError
+from kneeage.io.output import replace_file
 from kneeage.study.assessment import Assessment, assess
 from kneeage.study.best_reader import from_plain
 from kneeage.study.documents import PAGE, write_study_documents
@@ -52,7 +53,6 @@ from kneeage.study.run_folder import (
     predictions_path,
     read_csv,
     read_json,
-    replace_file,
 )
 from kneeage.study.settings import StudySettings
 

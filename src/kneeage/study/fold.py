@@ -19,8 +19,10 @@ from kneeage import __version__
 from kneeage.cohort.split import Split
 from kneeage.core.anatomy import PLATE_SITES
 from kneeage.core.errors import InputRefusedError
+from kneeage.core.workers import Runner, in_turn
 from kneeage.io.bundle import Bundle
 from kneeage.io.lock import only_run
+from kneeage.io.output import replace_file
 from kneeage.learn.age_model import train_age_model
 from kneeage.learn.data import LabelledSlices
 from kneeage.learn.end_to_end import train_end_to_end
@@ -29,7 +31,7 @@ from kneeage.learn.fit import LAST_CHECKPOINT
 from kneeage.learn.metrics_file import METRICS_FILE as TRAINING_LOG_FILE
 from kneeage.learn.metrics_file import read_metrics
 from kneeage.learn.predict import Answering, SubjectAnswer, age_model_answers, end_to_end_answers, plate_dice_counts
-from kneeage.learn.prepared_cohort import PreparedCohort, RegionJob, Runner, SliceJob, Tell, prepare_cohort
+from kneeage.learn.prepared_cohort import PreparedCohort, RegionJob, SliceJob, Tell, prepare_cohort
 from kneeage.learn.segmenter import train_segmenter
 from kneeage.learn.stages import age_stage, segment_stage
 from kneeage.study.classes import class_probabilities, class_shares
@@ -48,7 +50,6 @@ from kneeage.study.run_folder import (
     fold_folder,
     is_done,
     predictions_path,
-    replace_file,
 )
 from kneeage.study.settings import RECIPES, StudySettings
 from kneeage.study.slicewise import dealt_files
@@ -160,13 +161,6 @@ def run_fold(
         say(f"fold {fold}: predicting {len(material.tested)} internal and {len(material.external)} external subjects")
         _write(job, fold, material, _answers(material, checkpoint, answering), started)
         say(f"fold {fold}: finished in {duration(time.monotonic() - started)}")
-
-
-def in_turn(work: Callable[[Any], None], items: Sequence[Any]) -> Iterator[None]:
-    """Do work on items one after the other, in this process."""
-    for item in items:
-        work(item)
-        yield
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from kneeage.cohort.split import Split, make_folds
 from kneeage.cohort.split_files import write_split
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.errors import InputRefusedError, UsageError
+from kneeage.core.workers import Runner, in_turn, on_cluster
 from kneeage.io.bundle import Bundle, load_bundle
-from kneeage.io.output import require_free
-from kneeage.learn.prepared_cohort import PreparedCohort, Runner, prepare_cohort
+from kneeage.io.output import replace_file, require_free
+from kneeage.learn.prepared_cohort import PreparedCohort, prepare_cohort
 from kneeage.learn.presets import save_config
 from kneeage.learn.virtual_bundle import proved_seeds
-from kneeage.phantom.cohort.workers import on_cluster
 from kneeage.study.audit import (
     Traces,
     audit,
@@ -30,7 +30,7 @@ from kneeage.study.audit import (
 from kneeage.study.best_reader import READERS, BestReader, as_plain, group_ceilings
 from kneeage.study.checking import LABELLED, PIXELS, STUDY, CheckJob
 from kneeage.study.collect import finished_predictions, write_documents
-from kneeage.study.fold import END_TO_END, Counting, FoldJob, Say, duration, in_turn, run_fold
+from kneeage.study.fold import END_TO_END, Counting, FoldJob, Say, duration, run_fold
 from kneeage.study.people import Excluded, People, in_classes, read_people
 from kneeage.study.predictions import Group
 from kneeage.study.results import AuditFinding
@@ -51,7 +51,6 @@ from kneeage.study.run_folder import (
     fold_folder,
     is_done,
     keep_file,
-    replace_file,
 )
 from kneeage.study.settings import StudySettings
 
@@ -93,7 +92,7 @@ def run_study(
 
     Args:
         request: What is asked for.
-        run: Prepares subjects; see ``kneeage.phantom.cohort.workers``.
+        run: Prepares subjects.
         scheduler: Dask scheduler whose workers do the folds side by side; None: here, one after the other.
         say: Told what goes on, a line per stage.
         counting: Shows how far a stage is.

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kneeage.core.errors import InputRefusedError, OutputError, UsageError
+from kneeage.core.errors import InputRefusedError, UsageError
+from kneeage.io.output import replace_file
 
 PLAN_FILE, CONFIG_FILE, AUDIT_FILE = "plan.json", "config.yaml", "audit.json"
 CEILINGS_FILE, READERS_FILE = "ceilings.json", "best_readers.csv"
@@ -83,21 +84,6 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
     except OSError as error:
         raise InputRefusedError(f"{str(path)!r} cannot be read ({error.strerror}); run the study again") from error
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file in place of the one that is there, whole or not at all.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    temporary = path.with_name(f".part.{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8", newline="")
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{str(path)!r} cannot be written ({error.strerror or error}); make room there") from error
 
 
 def keep_file(path: Path, text: str, words: str) -> None:

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from kneeage.core.errors import OutputError, UsageError
+from kneeage.core.workers import on_cores
 from kneeage.io.itksnap import label_descriptions
 from kneeage.phantom.cohort.make import CohortRecipe, MadeCohort, make_cohort, make_member
 from kneeage.phantom.cohort.presets import Member, roster
 from kneeage.phantom.cohort.subject import Imaging
-from kneeage.phantom.cohort.workers import on_cores
 from kneeage.phantom.cohort.write import FileFormat
 from kneeage.phantom.growth.table import FORENSIC, table_hash
 from kneeage.phantom.scanner.sequence import Weighting
@@ -36,7 +36,7 @@ import sys, time
 from functools import partial
 from pathlib import Path
 from kneeage.phantom.cohort.make import make_cohort
-from kneeage.phantom.cohort.workers import on_cores
+from kneeage.core.workers import on_cores
 from tests.phantom.miniature import small_recipe
 
 if __name__ == "__main__":

@@ -6,13 +6,11 @@ subject that is there is never written again: somebody may have edited its label
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,11 @@ import scipy
 from kneeage import __version__
 from kneeage.core.errors import OutputError, UsageError
 from kneeage.core.manifest import VIRTUAL_POPULATION
+from kneeage.core.workers import Runner
 from kneeage.io.itksnap import write_label_descriptions
+from kneeage.io.json_object import json_text, read_json_object
 from kneeage.io.lock import only_run
-from kneeage.io.output import whole_file, whole_folder
+from kneeage.io.output import set_aside, whole_file, whole_folder
 from kneeage.phantom.cohort.presets import Member, Preset, roster
 from kneeage.phantom.cohort.subject import CORONAL_T1, Imaging, virtual_subject
 from kneeage.phantom.cohort.table import Row, subject_row, table_text
@@ -82,9 +82,6 @@ class CohortRecipe:
         }
 
 
-Runner = Callable[[Callable[[Member], None], Sequence[Member]], Iterator[None]]
-
-
 @dataclass(frozen=True)
 class MadeCohort:
     """What a run came to.
@@ -108,7 +105,7 @@ def make_cohort(folder: Path, recipe: CohortRecipe, run: Runner, tell: Callable[
     Args:
         folder: A new folder, or that of a broken-off run of the same recipe.
         recipe: All that the cohort follows from.
-        run: Does the work on the subjects that are missing; see ``kneeage.phantom.cohort.workers``.
+        run: Does the work on the subjects that are missing.
         tell: Told after every subject how many are there, and how many there will be.
 
     Raises:
@@ -163,7 +160,7 @@ def make_member(folder: Path, recipe: CohortRecipe, member: Member) -> None:
         row = subject_row(subject, stratum.subset.value, table_hash(growth))
         row |= {"image": _from(folder, place / image.name), "labels": _from(folder, place / LABELS_FILE)}
         facts = {"row": row, "files_bytes": _sizes(whole)}
-        (whole / FACTS_FILE).write_text(_as_json(facts), encoding="utf-8", newline="\n")
+        (whole / FACTS_FILE).write_text(json_text(facts), encoding="utf-8", newline="\n")
 
 
 def _begin(folder: Path, recipe: CohortRecipe) -> None:
@@ -172,7 +169,7 @@ def _begin(folder: Path, recipe: CohortRecipe) -> None:
         _require_same(folder / MANIFEST_FILE, recipe.manifest())
         return
     with whole_folder(folder) as whole:
-        (whole / MANIFEST_FILE).write_text(_as_json(recipe.manifest()), encoding="utf-8", newline="\n")
+        (whole / MANIFEST_FILE).write_text(json_text(recipe.manifest()), encoding="utf-8", newline="\n")
         (whole / README_FILE).write_text(_readme(), encoding="utf-8", newline="\n")
         write_label_descriptions(whole / DESCRIPTIONS_FILE)
         (whole / SUBJECTS_FOLDER).mkdir()
@@ -204,7 +201,7 @@ def _readme() -> str:
 
 def _require_same(path: Path, wanted: dict[str, Any]) -> None:
     """Refuse to go on with a cohort that is made in another way."""
-    found = _read_json(path)
+    found = read_json_object(path)
     if found is None:
         raise OutputError(f"{str(path)!r} is no manifest of a cohort; choose another output folder, or remove this one")
     different = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
@@ -234,7 +231,7 @@ def _changed(folder: Path, members: Sequence[Member]) -> tuple[str, ...]:
 
 def _facts(place: Path) -> dict[str, Any]:
     """Read what was written beside a subject that is there."""
-    facts = _read_json(place / FACTS_FILE)
+    facts = read_json_object(place / FACTS_FILE)
     if facts is None or not {"row", "files_bytes"} <= set(facts):
         raise OutputError(
             f"{str(place)!r} has no sound {FACTS_FILE}, which holds its row of {TABLE_FILE}; put it back, or move "
@@ -255,28 +252,7 @@ def _write_table(folder: Path, members: list[Member]) -> Path | None:
     table, text = folder / TABLE_FILE, table_text(rows)
     if table.exists() and table.read_bytes() == text.encode():
         return None
-    edited = _set_aside(table) if table.exists() else None
+    edited = set_aside(table, "edited") if table.exists() else None
     with whole_file(table) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return edited
-
-
-def _set_aside(table: Path) -> Path:
-    """Give a table that somebody changed the first free name beside its own."""
-    names = (table.with_stem(f"{table.stem}.edited-{number}") for number in count(1))
-    free = next(name for name in names if not name.exists())
-    return table.rename(free)
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None where there is none."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _as_json(value: dict[str, Any]) -> str:
-    """Write plain values, one per line."""
-    return json.dumps(value, indent=1) + "\n"

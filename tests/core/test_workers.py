@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from kneeage.core.errors import OutputError, UsageError, WorkerError
-from kneeage.phantom.cohort.workers import on_cluster, on_cores
+from kneeage.core.workers import in_turn, on_cluster, on_cores
 
 # A parent that is killed while its worker is at work; the worker writes its process id.
 PARENT = """
 import sys
 from functools import partial
 from pathlib import Path
-from kneeage.phantom.cohort.workers import on_cores
-from tests.phantom.cohort.test_workers import note_and_sleep
+from kneeage.core.workers import on_cores
+from tests.core.test_workers import note_and_sleep
 
 if __name__ == "__main__":
     list(on_cores(partial(note_and_sleep, Path(sys.argv[1])), [1], 1))
@@ -56,7 +56,7 @@ def test_every_item_is_done_once_on_one_thread_each(tmp_path: Path) -> None:
 
 def test_no_more_processes_are_asked_for_than_the_system_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr("kneeage.phantom.cohort.workers.possible_processes", lambda wanted: asked.append(wanted) or 1)
+    monkeypatch.setattr("kneeage.core.workers.possible_processes", lambda wanted: asked.append(wanted) or 1)
     assert list(on_cores(partial(note, tmp_path), range(2), 99)) == [None] * 2
     assert asked == [99]
 
@@ -79,7 +79,7 @@ def test_a_worker_that_dies_is_said() -> None:
 def test_a_worker_ends_with_a_killed_parent(tmp_path: Path) -> None:
     script, noted = tmp_path / "parent.py", tmp_path / "pid"
     script.write_text(PARENT, encoding="utf-8")
-    root = Path(__file__).resolve().parents[3]
+    root = Path(__file__).resolve().parents[2]
     paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen([sys.executable, script, noted], env=os.environ | {"PYTHONPATH": paths})
     _wait_until(noted.exists)
@@ -98,7 +98,7 @@ def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere at all"])
 def test_a_scheduler_that_does_not_answer_is_said(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    monkeypatch.setattr("kneeage.phantom.cohort.workers._CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("kneeage.core.workers._CONNECT_SECONDS", 0.5)
     with pytest.raises(UsageError, match="no dask scheduler answers"):
         list(on_cluster(refuse, [1], address))
 
@@ -129,3 +129,9 @@ def _runs(pid: int) -> bool:
         return False
     status = Path(f"/proc/{pid}/stat")
     return not (status.exists() and status.read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z")
+
+
+def test_work_is_done_in_turn() -> None:
+    done: list[int] = []
+    assert list(in_turn(done.append, [1, 2])) == [None, None]
+    assert done == [1, 2]

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from kneeage.core.errors import UsageError, WorkerError
 from kneeage.core.machine import possible_processes
@@ -24,6 +24,21 @@ Item = TypeVar("Item")
 # What keeps numpy's linear algebra to one thread, so that the cores are shared out once and not twice.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _CONNECT_SECONDS = 10
+
+
+class Runner(Protocol):
+    """Does work on many items, in any order."""
+
+    def __call__(self, work: Callable[[Item], None], items: Sequence[Item], /) -> Iterator[None]:
+        """Do the work on each item, and yield after each that is finished."""
+        ...
+
+
+def in_turn(work: Callable[[Item], None], items: Sequence[Item]) -> Iterator[None]:
+    """Do the work on one item after the other, in this process; a `Runner`."""
+    for item in items:
+        work(item)
+        yield
 
 
 def on_cores(work: Callable[[Item], None], items: Sequence[Item], workers: int) -> Iterator[None]:
@@ -44,7 +59,7 @@ def on_cores(work: Callable[[Item], None], items: Sequence[Item], workers: int) 
     context = multiprocessing.get_context("spawn")
     with _one_thread(), ProcessPoolExecutor(workers, context, _follow_parent) as executor:
         try:
-            for future in _in_turn(executor, work, items, workers):
+            for future in _as_done(executor, work, items, workers):
                 yield future.result()
         except BrokenProcessPool:
             raise WorkerError(
@@ -81,7 +96,7 @@ def on_cluster(work: Callable[[Item], None], items: Sequence[Item], scheduler: s
             client.cancel(futures)
 
 
-def _in_turn(
+def _as_done(
     executor: ProcessPoolExecutor, work: Callable[[Item], None], items: Sequence[Item], workers: int
 ) -> Iterator[Future[None]]:
     """Give futures as they are done; no process has more than one item, so that an interrupted run ends soon."""
