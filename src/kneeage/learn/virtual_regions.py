@@ -20,6 +20,7 @@ from kneeage.core.anatomy import DISTAL_FEMUR, PLATE_SITES, PROXIMAL_TIBIA, Plan
 from kneeage.core.manifest import AgeStage, SegmentStage
 from kneeage.core.result import PlateReport
 from kneeage.core.volume import Volume
+from kneeage.core.workers import on_cores
 from kneeage.infer.engine import Engine
 from kneeage.infer.facts import plate_facts, subject_facts
 from kneeage.infer.morphometry import measure_plate
@@ -33,7 +34,6 @@ from kneeage.learn.measured import truth_beside_measurement
 from kneeage.learn.virtual_people import Person
 from kneeage.phantom.cohort.body import height_cm, weight_kg
 from kneeage.phantom.cohort.subject import VirtualSubject
-from kneeage.phantom.cohort.workers import on_cores
 from kneeage.phantom.growth.stages import dedouit, schmeling_kellinghaus
 from kneeage.prepare.recipe import DEFAULT, prepare
 
