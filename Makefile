@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo bundle test test-slow lint format bench bench-phantom bench-training bench-tight bench-forensic bench-decisions ablations realism refusals schema growth system-packages clean distclean
+.PHONY: help demo bundle test test-slow lint format bench bench-phantom bench-training bench-tight bench-forensic bench-decisions ablations realism refusals schema growth bench-web lock system-packages clean distclean
 
 # Tests and benchmarks may import ONNX Runtime before kneeage, which sets the same.
 export ORT_DISABLE_TELEMETRY := 1
@@ -34,6 +34,7 @@ lint: $(DEVELOPMENT) ## ruff, mypy, import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint docker/Dockerfile
 
 format: $(DEVELOPMENT) ## mend what ruff can mend
 	$(BIN)/ruff check --fix
@@ -71,6 +72,13 @@ refusals: $(DEVELOPMENT) ## examine 200 inputs that need a refusal and 200 clean
 
 growth: $(DEVELOPMENT) ## fill in docs/growth.md and draw its picture; takes a few minutes
 	$(BIN)/python -m tools.write_growth
+
+bench-web: $(DEVELOPMENT) system-packages ## time the workstation's first answer, and let 50 clients upload at once; writes benchmarks/results/
+	$(BIN)/python -m benchmarks.bench_web
+
+lock: $(DEVELOPMENT) ## pin, with their hashes, the versions that the image is built of; asks the package index
+	$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --upgrade --extra web --extra postgresql --extra pacs pyproject.toml -o docker/requirements.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate --upgrade <(echo 'hatchling>=1.24') -o docker/requirements-build.txt
 
 schema: $(DEVELOPMENT) ## generate docs/result.schema.json from the code
 	$(BIN)/python tools/write_schema.py

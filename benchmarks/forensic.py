@@ -3,7 +3,7 @@
 ``python -m benchmarks.forensic --bundle BUNDLE --seed N`` makes a test cohort of uniform ages in hospitals A and B, and
 cohorts of each sex just below and above every threshold, keeps their regions, and writes ``results/forensic.json`` and
 ``results/forensic.md``. The seed is drawn after all choices about the bundle are made. What is there already is not
-made again; the sizes can be grown later.
+made again, also after a run that was broken off; the sizes can be grown later.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.forensic_readers import PRESET, read
+from kneeage.cli.speak import counting
 from kneeage.core.manifest import BundleManifest, ThresholdPolicy
 from kneeage.core.result import ErrorRate
 from kneeage.core.skeletal_stages import DEDOUIT
@@ -27,7 +28,7 @@ from kneeage.io.bundle import Bundle, load_bundle
 from kneeage.learn.judge import Judged, Told, judge, load_networks
 from kneeage.learn.virtual_bundle import WINDOWS_YEARS
 from kneeage.learn.virtual_people import boundary_people, uniform_people
-from kneeage.learn.virtual_regions import Facts, RegionJob, make_regions, read_facts
+from kneeage.learn.virtual_regions import Facts, RegionJob, make_regions, read_facts, require_nobody_else
 from kneeage.phantom.cohort.ceiling import Reader
 from kneeage.phantom.growth.law import FloatArray
 from kneeage.study.ceiling_policy import ceiling_policies
@@ -82,7 +83,8 @@ class Measured:
         """Let the bundle judge a cohort."""
         manifest = self.bundle.manifest
         networks = load_networks(self.bundle.folder, manifest)
-        return judge(self.work / cohort, networks, manifest, told or Told(), f"reading ages: {cohort}")
+        with counting(f"Reading ages, {cohort} cohort") as tell:
+            return judge(self.work / cohort, networks, manifest, told or Told(), tell)
 
     def predictions(self, judged: Judged, told: Told | None = None) -> list[Predicted]:
         """Give what is said of each subject."""
@@ -102,10 +104,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True, help="drawn after all choices are made")
     for name in ("subjects", "per_group", "segmented"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Sizes, name))
+    parser.add_argument("--cohorts-only", action="store_true", help="make the subjects, and measure another time")
     options = parser.parse_args()
     sizes = Sizes(options.seed, options.subjects, options.per_group, options.segmented)
     bundle = load_bundle(options.bundle)
     make_cohorts(options.work, bundle, sizes, options.workers)
+    if options.cohorts_only:
+        return
     numbers = measure(Measured(bundle, options.work), sizes)
     for suffix, text in (("json", json.dumps(numbers, indent=2) + "\n"), ("md", page(numbers))):
         (options.results / f"forensic.{suffix}").write_text(text, encoding="utf-8")
@@ -118,10 +123,17 @@ def make_cohorts(work: Path, bundle: Bundle, sizes: Sizes, workers: int) -> None
     people = uniform_people(first, sizes.subjects)
     usual = RegionJob(bundle.folder / stage.file, stage, bundle.manifest.age, with_truth=False)
     whole = RegionJob(usual.segmenter, stage, usual.age, whole_series=True)
-    make_regions(work / "test", people[: sizes.segmented], whole, workers, "test cohort, whole series")
-    make_regions(work / "test", people[sizes.segmented :], usual, workers, "test cohort")
     boundary = boundary_people(first + _BOUNDARY, sizes.per_group, WINDOWS_YEARS)
-    make_regions(work / "boundary", boundary, usual, workers, "cohorts about thresholds")
+    require_nobody_else(work / "test", people)
+    require_nobody_else(work / "boundary", boundary)
+    parts = (
+        ("test", "test cohort, whole series", people[: sizes.segmented], whole),
+        ("test", "test cohort", people[sizes.segmented :], usual),
+        ("boundary", "cohorts about the thresholds", boundary, usual),
+    )
+    for cohort, words, part, job in parts:
+        with counting(f"Making the {words}") as tell:
+            make_regions(work / cohort, part, job, workers, tell)
 
 
 def measure(measured: Measured, sizes: Sizes) -> Numbers:
@@ -302,9 +314,14 @@ def page(numbers: Numbers) -> str:
         f"# A bundle on fresh virtual subjects\n\n{numbers['bundle']}, cohort {sizes['seed']}: {sizes['subjects']} "
         f"subjects of 8 to 26 years in hospitals A and B, and {sizes['per_group']} of each sex and window of two years "
         f"about the thresholds; abstained from {numbers['abstained']['errors']} of "
-        f"{numbers['abstained']['subjects']}. `python -m benchmarks.forensic --seed {sizes['seed']}` makes it again.\n"
+        f"{numbers['abstained']['subjects']}. `python -m benchmarks.forensic {_options(sizes)}` makes it again.\n"
     )
     return head + "".join(f"\n## {title}\n{part(numbers)}\n" for title, part in parts)
+
+
+def _options(sizes: Numbers) -> str:
+    """Write sizes as options."""
+    return " ".join(f"--{name.replace('_', '-')} {size}" for name, size in sizes.items())
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

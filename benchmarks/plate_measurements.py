@@ -3,7 +3,8 @@
 ``python -m benchmarks.plate_measurements`` renders the labels of virtual knees in both hospitals' protocols, measures
 them as any series is measured, and writes the table ``benchmarks/results/plate_measurements.csv`` and the errors that
 follow from it, which ``kneeage.phantom.growth.measured`` reads. It takes two minutes on two cores, and also says how
-well the latents can be read off linearly (R squared).
+well the latents can be read off linearly (R squared), and how well measured stages agree with the true ones (quadratic
+weighted kappa). ``--read`` says it of the table that is there.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from rich.progress import track
 from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Plane, PlateSite, Sex, Side
 from kneeage.core.machine import available_cores, possible_processes
 from kneeage.core.result import PlateReport
+from kneeage.core.skeletal_stages import DEDOUIT, dedouit_index, weighted_kappa
 from kneeage.core.volume import Volume
 from kneeage.infer.morphometry import measure_plate
 from kneeage.infer.region import find_sites
+from kneeage.infer.stages import MEASURED_CONTINUITY
 from kneeage.phantom.anatomy.knee import Anatomy, Knee
 from kneeage.phantom.cohort.subject import _STORED, _affine, _stack
 from kneeage.phantom.growth.latents import KneeLatents, PlateLatents
@@ -49,14 +52,27 @@ def main() -> None:
     parser.add_argument("--knees", type=int, default=320)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=available_cores())
+    parser.add_argument("--read", action="store_true", help="measure nothing, sum up the table that is there")
     options = parser.parse_args()
-    numbers = range(options.knees)
-    with ProcessPoolExecutor(possible_processes(options.workers)) as executor:
-        knees = executor.map(measured_knee, (np.random.default_rng([options.seed, n]) for n in numbers), numbers)
-        rows = [row for knee in track(knees, "Measuring", options.knees) for row in knee]
-    _write(rows)
+    rows = read_table() if options.read else _measured(options.knees, options.seed, options.workers)
     for plate in SITES:
         print(json.dumps({plate: summary([row for row in rows if row["plate"] == plate])}))
+
+
+def _measured(knees: int, seed: int, workers: int) -> list[Row]:
+    """Measure all knees and write the table."""
+    numbers = range(knees)
+    with ProcessPoolExecutor(possible_processes(workers)) as executor:
+        done = executor.map(measured_knee, (np.random.default_rng([seed, n]) for n in numbers), numbers)
+        rows = [row for knee in track(done, "Measuring", knees) for row in knee]
+    _write(rows)
+    return rows
+
+
+def read_table() -> list[Row]:
+    """Read the table that was written."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _write(rows: list[Row]) -> None:
@@ -121,6 +137,7 @@ def summary(rows: list[Row]) -> dict[str, object]:
         **rounded_error(rows),
         "r2_thickness": round(_r2(values["thickness_mm"][seen], values["measured_thickness_mm"][seen]), 3),
         "r2_openness": round(_r2(1 - values["bridged"], values["measured_openness"]), 3),
+        "kappa_dedouit": round(_kappa(values), 3),
         "plates": len(rows),
     }
 
@@ -129,6 +146,14 @@ def columns(rows: list[Row]) -> dict[str, FloatArray]:
     """Give the numbers of a table's rows, as ``fit_error`` takes them."""
     names = ("thickness_mm", "bridged", "measured_thickness_mm", "measured_openness")
     return {name: np.array([float(row[name]) for row in rows]) for name in names}
+
+
+def _kappa(values: dict[str, FloatArray]) -> float:
+    """Quadratic weighted kappa of the true stages after Dedouit and of those that the measurements give."""
+    thickness = np.nan_to_num(values["measured_thickness_mm"])
+    true = dedouit_index(values["thickness_mm"], values["bridged"])
+    said = dedouit_index(thickness, 1 - values["measured_openness"], MEASURED_CONTINUITY)
+    return weighted_kappa(true.tolist(), said.tolist(), len(DEDOUIT))
 
 
 def _r2(truth: FloatArray, measured: FloatArray) -> float:

@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=INPUTS, help="foreign inputs, and as many clean ones")
     parser.add_argument("--bundle", type=Path, help="folder of the bundle; the shipped one where not given")
     parser.add_argument("--tuning", action="store_true", help="recipes and seeds that limits may be chosen on")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--workers", type=int, default=available_cores())
     options = parser.parse_args()
     recipes, seed = (TUNING, TUNING_SEED) if options.tuning else (EVALUATION, EVALUATION_SEED)
@@ -72,7 +73,7 @@ def main() -> None:
     text = table(recipes, answers, seed)
     print(text)
     if not options.tuning:
-        RESULTS.write_text(text, encoding="utf-8")
+        options.results.write_text(text, encoding="utf-8")
 
 
 def listed(recipes: Sequence[Recipe], inputs: int) -> list[Recipe]:

@@ -1,25 +1,29 @@
-"""Ask a workstation from a script: ``python web_client.py http://127.0.0.1:8700 STUDY_FOLDER [USER PASSWORD]``.
+"""Ask a workstation from a script: ``python web_client.py http://127.0.0.1:8700 STUDY_FOLDER REPORT.html [USER]``.
 
-It needs httpx. A server on this machine that asks for no login takes the first two arguments.
+It needs httpx. A server that asks for a login gets the user's name, and the password from the variable
+``KNEEAGE_PASSWORD``.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 PORTION = 200
+BUSY = ("inspecting", "queued", "running")
 
 
-def connect(address: str, login: list[str]) -> httpx.Client:
+def connect(address: str, user: str) -> httpx.Client:
     """Open a session; every change carries its token."""
     client = httpx.Client(base_url=address, timeout=60.0)
     session = client.get("/api/session").raise_for_status().json()
-    if login:
-        body = {"name": login[0], "password": login[1]}
+    if user:
+        body = {"name": user, "password": os.environ["KNEEAGE_PASSWORD"]}
         header = {"X-CSRF-Token": session["csrf_token"]}
         session = client.post("/api/session", json=body, headers=header).raise_for_status().json()
     client.headers["X-CSRF-Token"] = session["csrf_token"]
@@ -38,25 +42,28 @@ def send(client: httpx.Client, examination: str, files: list[Path]) -> None:
         files = files[PORTION:]
 
 
-def wait(client: httpx.Client, examination: str) -> dict[str, object]:
-    """Wait until the work on an examination has ended."""
+def wait(client: httpx.Client, examination: str) -> dict[str, Any]:
+    """Wait until the work on an examination has ended, and its documents are made."""
     while True:
-        found: dict[str, object] = client.get(f"/api/examinations/{examination}").raise_for_status().json()
-        if found["state"] not in ("inspecting", "queued", "running"):
+        found: dict[str, Any] = client.get(f"/api/examinations/{examination}").raise_for_status().json()
+        documents = (found["latest"] or {}).get("documents") or {"state": "done"}
+        if found["state"] not in BUSY and documents["state"] not in BUSY:
             return found
         time.sleep(0.2)
 
 
-def main(address: str, folder: str, *login: str) -> None:
-    """Send a study, ask, and write the answer to stdout."""
-    client = connect(address, list(login))
+def main(address: str, folder: str, report: str, user: str = "") -> None:
+    """Send a study, ask, write the answer to stdout and the report into a file."""
+    client = connect(address, user)
     examination = client.post("/api/examinations", json={"reference": "from a script"}).raise_for_status().json()["id"]
     send(client, examination, sorted(path for path in Path(folder).rglob("*") if path.is_file()))
     question = {"sex": "male", "thresholds": [14, 18]}
     run = client.post(f"/api/examinations/{examination}/runs", json=question).raise_for_status().json()["number"]
-    wait(client, examination)
-    result = client.get(f"/api/examinations/{examination}/runs/{run}/result").raise_for_status()
-    sys.stdout.write(result.text + "\n")
+    found = wait(client, examination)
+    base = f"/api/examinations/{examination}/runs/{run}"
+    sys.stdout.write(client.get(f"{base}/result").raise_for_status().text + "\n")
+    if "report.html" in found["latest"]["files"]:
+        Path(report).write_bytes(client.get(f"{base}/files/report.html").raise_for_status().content)
 
 
 if __name__ == "__main__":

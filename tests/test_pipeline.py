@@ -210,6 +210,17 @@ def test_a_left_knee_is_confirmed_too(bundle: Bundle, template: LoadedSeries) ->
     assert mirrored.result.age_distribution == straight.result.age_distribution
 
 
+def test_a_left_knee_needs_no_stated_side(bundle: Bundle, template: LoadedSeries) -> None:
+    knee = block_knee(open_columns=12)
+    left = Volume(np.flip(knee.array, 1), knee.affine)
+    series = series_of(template, left, side=Side.UNKNOWN)
+    prepared, found = Examiner(bundle, threads=1)._labelled(series)
+    assert prepared.volume.orientation == found.labels.orientation == "RIP"
+    stated, untold = (examined(bundle, template, left, side=side).result for side in (Side.LEFT, Side.UNKNOWN))
+    assert stated.age_distribution == untold.age_distribution
+    assert stated.plates == untold.plates
+
+
 def test_no_fibula_says_nothing(bundle: Bundle, template: LoadedSeries) -> None:
     found = examined(bundle, template, without(block_knee(), Label.PROXIMAL_FIBULA), side=Side.LEFT).result
     assert found.quality is not None

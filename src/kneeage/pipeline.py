@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -57,6 +57,7 @@ from kneeage.infer.correct import corrected
 from kneeage.infer.covariates import covariate_reports
 from kneeage.infer.engine import RUNTIME_VERSION, Engine
 from kneeage.infer.explain import PATCH_MM, Explanation, explanation, few_slices, occlude
+from kneeage.infer.fibula import side_from_fibula
 from kneeage.infer.novelty import NoveltyScale
 from kneeage.infer.seen import Regions, Seen
 from kneeage.infer.segment import SEGMENT_INPUTS, Segmentation, segment
@@ -94,6 +95,7 @@ class Examination:
         labels: Labels on the source grid, uint8; None where nothing was labelled.
         explanation: Where the age came from; None where none was given, or it was not asked for.
         bundle: The bundle that answered; the report compares the subject with whom it covers. None: it does not.
+        evidence: What an explanation is made of; None where no age was given.
     """
 
     result: Result
@@ -101,6 +103,7 @@ class Examination:
     labels: Volume | None
     explanation: Explanation | None = None
     bundle: Bundle | None = None
+    evidence: _Evidence | None = None
 
     @property
     def image(self) -> Volume:
@@ -125,14 +128,18 @@ class Examiner:
         """What the bundle says about itself."""
         return self.bundle.manifest
 
-    def prepare(self, series: LoadedSeries) -> Prepared:
+    def prepare(self, series: LoadedSeries, side: Side | None = None) -> Prepared:
         """Prepare a series by the bundle's recipe.
+
+        Args:
+            series: The series.
+            side: Side of the knee; what the header says when None.
 
         Raises:
             GeometryError: The slices were cut in another plane than the bundle's.
         """
         recipe = load_recipe(self.manifest.recipe)
-        return prepare(series.volume, recipe, plane=self.manifest.plane, side=series.header.side)
+        return prepare(series.volume, recipe, plane=self.manifest.plane, side=side or series.header.side)
 
     def segment(self, prepared: Prepared) -> Segmentation:
         """Label a prepared volume."""
@@ -178,8 +185,7 @@ class Examiner:
         if reason is not None:
             return Examination(self._result(series, question, reasons=[reason]), series, None, bundle=self.bundle)
         progress("segmenting", 0.1)
-        prepared = self.prepare(series)
-        found = self.segment(prepared)
+        prepared, found = self._labelled(series)
         segmentation = found if labels is None else corrected(found, labels, prepared)
         progress("estimating", 0.5)
         seen = Seen.of(segmentation, prepared, self.manifest)
@@ -191,9 +197,39 @@ class Examiner:
         result = self._result(
             series, question, reasons=reasons, seen=seen, read=read, statement=statement, covariates=told
         )
+        evidence = None if read is None or statement is None else _Evidence(read, seen)
+        answered = Examination(result, series, seen.segmentation.source_labels, None, self.bundle, evidence)
+        if not explain:
+            return answered
         progress("explaining", 0.7)
-        shown = self._explain(read, seen) if explain and read is not None and statement is not None else None
-        return Examination(result, series, seen.segmentation.source_labels, shown, self.bundle)
+        return self.explained(answered)
+
+    def _labelled(self, series: LoadedSeries) -> tuple[Prepared, Segmentation]:
+        """Prepare and label a series.
+
+        Where no side is stated, as in a NIfTI file, and the fibula lies as in a left knee, it is done once more as for
+        one: the same knee gets the same answer from every kind of file.
+        """
+        prepared = self.prepare(series)
+        found = self.segment(prepared)
+        if series.header.side is Side.UNKNOWN and side_from_fibula(found.source_labels) is Side.LEFT:
+            prepared = self.prepare(series, Side.LEFT)
+            found = self.segment(prepared)
+        return prepared, found
+
+    def explained(self, examination: Examination) -> Examination:
+        """Find out where on the slices the age of an examination came from.
+
+        Args:
+            examination: What `examine` gave, with this bundle.
+
+        Returns:
+            The same with an explanation, or as it is where no age was given.
+        """
+        evidence = examination.evidence
+        if evidence is None:
+            return examination
+        return replace(examination, explanation=self._explain(evidence.read, evidence.seen))
 
     def _reasons_before_reading(self, series: LoadedSeries, question: Question, seen: Seen) -> list[Reason]:
         """List what speaks against an estimate before the age networks look."""
@@ -442,7 +478,7 @@ def write_documents(
             picture = explanation_png(image, shown, moved, examination.series.plane)
             (whole / EXPLANATION_FILE).write_bytes(picture)
         if labels is not None:
-            write_labels(whole / LABELS_FILE, labels, note=_label_note(is_virtual=_is_virtual(result)))
+            write_labels(whole / LABELS_FILE, labels, note=label_note(result))
         if write_dicom is not None:
             write_dicom(whole / DICOM_FOLDER)
 
@@ -481,6 +517,11 @@ def segment_file(
     return labels
 
 
+def label_note(result: Result) -> str:
+    """Say in a file of labels what they are worth."""
+    return _label_note(is_virtual=_is_virtual(result))
+
+
 @dataclass(frozen=True, eq=False)
 class _Read:
     """What the age networks were given, and what they saw."""
@@ -490,6 +531,14 @@ class _Read:
     facts: AgeFacts
     reading: AgeReading
     novelty: NoveltyReport | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Evidence:
+    """What an answer rests on."""
+
+    read: _Read
+    seen: Seen
 
 
 def _report_page(examination: Examination, labels: Volume, lang: str) -> str:

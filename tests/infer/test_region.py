@@ -8,7 +8,8 @@ import pytest
 from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Label
 from kneeage.core.errors import GeometryError
 from kneeage.core.manifest import AgeStage
-from kneeage.infer.region import SiteSeen, SitesSeen, age_regions, chosen_slices, find_sites
+from kneeage.core.volume import Volume
+from kneeage.infer.region import SiteSeen, SitesSeen, age_regions, chosen_slices, find_sites, region_corner
 from tests.infer.knees import BONE_COLUMNS, as_image, block_knee, edited, plate_probability_of, without
 
 STAGE = AgeStage(file="age.onnx", region_shape=(40, 40), max_slices=4, min_slices=3)
@@ -26,6 +27,25 @@ def test_the_centre_is_the_middle_of_the_interface() -> None:
     knee = block_knee(open_columns=0)
     seen = find_sites(knee).of(DISTAL_FEMUR)
     np.testing.assert_allclose(seen.centre_mm, knee.world((33.5, 30.5, 4)))
+
+
+@pytest.mark.parametrize("shift_mm", [-1e-5, 0.0, 1e-5])
+def test_the_last_digits_of_an_affine_do_not_move_a_region(shift_mm: float) -> None:
+    knee = block_knee()
+    moved = knee.affine.copy()
+    moved[:3, 3] += shift_mm
+    image, sites = as_image(knee), find_sites(knee)
+    nudged = Volume(image.array, moved)
+    assert region_corner(nudged, sites, STAGE) == region_corner(image, sites, STAGE)
+
+
+def test_a_middle_between_two_voxels_goes_to_the_upper_one() -> None:
+    knee = block_knee(open_columns=0)
+    column, row, _ = knee.index(find_sites(knee).distal_femur.centre_mm)
+    assert (column % 1, row % 1) == (0.5, 0.5)
+    both = find_sites(knee).distal_femur
+    corner = region_corner(as_image(knee), SitesSeen(both, both), STAGE)
+    assert corner == (31 - 20, 34 - 20)
 
 
 def test_a_mirrored_grid_gives_the_same_centre() -> None:

@@ -114,6 +114,12 @@ def test_other_schema_version_is_refused(folder: Path, version: str | None) -> N
         load_bundle(folder)
 
 
+def test_the_earlier_schema_is_read(folder: Path) -> None:
+    assert load_bundle(folder).manifest.schema_version == "1.1"
+    edit_manifest(folder, lambda raw: raw.update(schema_version="1.0"))
+    assert load_bundle(folder).manifest.schema_version == "1.0"
+
+
 def test_version_is_looked_at_before_unknown_keys(folder: Path) -> None:
     edit_manifest(folder, lambda raw: raw.update(schema_version="2.0", new_key=1))
     with pytest.raises(BundleError, match=r"follows schema '2.0'"):
@@ -131,7 +137,7 @@ def test_version_is_looked_at_before_unknown_keys(folder: Path) -> None:
 )
 def test_manifest_fault_is_named(folder: Path, change: Callable[[dict[str, Any]], object], fault: str) -> None:
     edit_manifest(folder, change)
-    with pytest.raises(BundleError, match=rf"does not follow schema 1.0: {fault}.*{REMEDY}"):
+    with pytest.raises(BundleError, match=rf"does not follow schema 1.1: {fault}.*{REMEDY}"):
         load_bundle(folder)
 
 

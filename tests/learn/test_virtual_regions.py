@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kneeage.core.anatomy import Sex
-from kneeage.core.manifest import Calibration, ThicknessScale
+from kneeage.core.errors import UsageError
+from kneeage.core.manifest import AgeStage, Calibration, ThicknessScale
 from kneeage.infer.quality import ImageQuality
 from kneeage.io.bundle import SHIPPED_BUNDLE
-from kneeage.learn.data import load_regions
+from kneeage.learn.data import load_regions, region_files
 from kneeage.learn.judge import graded
 from kneeage.learn.stages import age_stage, segment_stage
 from kneeage.learn.virtual_people import Person
-from kneeage.learn.virtual_regions import RegionJob, make_regions, read_facts, regions_file
+from kneeage.learn.virtual_regions import RegionJob, make_regions, read_facts, regions_file, require_nobody_else
 from kneeage.phantom.cohort.subject import Imaging
 from kneeage.phantom.scanner.sequence import Weighting
 
@@ -23,12 +26,14 @@ GIRL = Person(
 )
 
 
+JOB = RegionJob(SHIPPED_BUNDLE / "segmenter.onnx", segment_stage(), age_stage())
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The regions of one girl."""
     place = tmp_path_factory.mktemp("girl")
-    job = RegionJob(SHIPPED_BUNDLE / "segmenter.onnx", segment_stage(), age_stage())
-    make_regions(place, [GIRL], job, workers=1, note="a girl")
+    make_regions(place, [GIRL], JOB, workers=1)
     return place
 
 
@@ -56,9 +61,42 @@ def test_regions_carry_what_the_age_model_is_told(folder: Path) -> None:
 
 
 def test_what_is_there_is_not_made_again(folder: Path) -> None:
-    before = regions_file(folder, GIRL.seed).stat().st_mtime_ns
-    make_regions(folder, [GIRL], RegionJob(Path("nowhere"), segment_stage(), age_stage()), workers=1, note="again")
+    before, told = regions_file(folder, GIRL.seed).stat().st_mtime_ns, []
+    make_regions(folder, [GIRL], JOB, 1, lambda *counts: told.append(counts))
     assert regions_file(folder, GIRL.seed).stat().st_mtime_ns == before
+    assert told == [(1, 1)]
+
+
+def test_a_killed_making_goes_on(folder: Path, tmp_path: Path) -> None:
+    """What a kill leaves: regions whose facts are missing, and half of a file under its temporary name."""
+    shutil.copytree(folder, tmp_path / "killed")
+    place, facts = tmp_path / "killed", tmp_path / "killed" / "facts"
+    regions_file(place, GIRL.seed).with_suffix(".npz.part").write_bytes(b"PK")
+    (facts / f"{GIRL.seed}.json").rename(facts / f".part.{GIRL.seed}.json")
+    (facts / f".part.{GIRL.seed}.json").write_text('{"seed": ')
+    assert read_facts(place) == []
+    make_regions(place, [GIRL], JOB, workers=1)
+    assert read_facts(place) == read_facts(folder)
+    again, before = (load_regions(regions_file(each, GIRL.seed)).regions for each in (place, folder))
+    assert (again == before).all()
+    assert len(region_files(place / "regions")) == 1
+
+
+def test_regions_of_two_segmenters_do_not_mix(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.onnx").write_bytes(b"other weights")
+    for job in (replace(JOB, segmenter=tmp_path / "other.onnx"), replace(JOB, age=replaced_age(max_slices=4))):
+        with pytest.raises(UsageError, match="another segmenter, or are of another size; choose another work folder"):
+            make_regions(folder, [GIRL], job, workers=1)
+
+
+def test_subjects_that_nobody_asked_for_are_named(folder: Path) -> None:
+    require_nobody_else(folder, [GIRL])
+    with pytest.raises(UsageError, match="holds 1 subjects that these sizes and seeds do not ask for, such as 5;"):
+        require_nobody_else(folder, [replace(GIRL, seed=6)])
+
+
+def replaced_age(**changes: object) -> AgeStage:
+    return age_stage().model_copy(update=changes)
 
 
 def test_plates_are_graded_with_the_corrected_thickness(folder: Path) -> None:

@@ -35,10 +35,11 @@ _PIXELS = {
 
 @dataclass(frozen=True)
 class FakeExaminer:
-    """Writes one object per modality; it may take its time, refuse, or end its process."""
+    """Writes one object per modality; it may take its time, refuse, fail with an identity, or end its process."""
 
     seconds: float = 0.0
     refuses: bool = False
+    fails: bool = False
     dies_on: str = ""
 
     def __call__(self, images: Path, documents: Path) -> None:
@@ -48,6 +49,8 @@ class FakeExaminer:
             import os
 
             os._exit(9)
+        if self.fails:
+            raise ValueError(f"no idea what to do with {headers[0].PatientName}")
         if self.refuses:
             raise InputRefusedError("nothing to be seen here")
         (documents / "result.json").write_text("{}")

@@ -16,6 +16,7 @@ from kneeage.pacs.send import Caller, Destination
 from kneeage.service.logs import write_logs
 from kneeage.service.worker import Rhythm
 from tests.pacs.fakes import FakeExaminer
+from tests.pacs.support import HOST
 
 QUICK = Rhythm(quiet=1.0, lease=3.0, poll=0.05, first_pause=0.2)
 
@@ -30,15 +31,18 @@ def main() -> None:
     parser.add_argument("--study-seconds", type=float, default=60.0)
     parser.add_argument("--dies-on", default="")
     parser.add_argument("--refuses", action="store_true")
+    parser.add_argument("--fails", action="store_true")
+    parser.add_argument("--metrics", type=int)
     parser.add_argument("--real", action="store_true")
     asked = parser.parse_args()
-    fake = FakeExaminer(asked.seconds, asked.refuses, asked.dies_on)
+    fake = FakeExaminer(asked.seconds, asked.refuses, asked.fails, asked.dies_on)
     settings = ListenSettings(
         spool=asked.spool,
         port=asked.port,
         limits=Limits(handshake_seconds=1.0, idle_seconds=5.0, pdu_seconds=2.0, free_bytes=2**20),
         rhythm=replace(QUICK, quiet=asked.quiet),
         study_seconds=asked.study_seconds,
+        metrics=None if asked.metrics is None else (HOST, asked.metrics),
     )
     destination = Destination(parse_peer(asked.send_to), Caller()) if asked.send_to else None
     write_logs()

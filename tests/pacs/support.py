@@ -24,6 +24,7 @@ from pynetdicom.association import Association
 
 from kneeage.io.write import deterministic_uid
 from kneeage.pacs.contexts import received_contexts
+from kneeage.pacs.send import with_own_answers
 from kneeage.service.queue import Queue, StudyState
 from tests.io.support import Made, write_series
 
@@ -70,7 +71,7 @@ def association(
     entity = AE(ae_title)
     entity.requested_contexts = received_contexts()
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
-    link = entity.associate(HOST, port, ae_title=called, **options)
+    link = with_own_answers(entity.associate(HOST, port, ae_title=called, **options))
     try:
         yield link
     finally:
@@ -86,6 +87,16 @@ def send(port: int, paths: list[Path]) -> list[int]:
         for path in paths:
             statuses.append(store(link, dcmread(path)).get("Status", -1))  # noqa: PERF401 (what came before counts)
     return statuses
+
+
+def storescu(port: int, called: str, folder: Path) -> None:
+    """Push a folder with dcmtk."""
+    program = shutil.which("storescu")
+    if program is None:
+        pytest.skip("storescu is not installed (Debian and Ubuntu: apt-get install dcmtk)")
+    command = [program, "-aet", "STORESCU", "-aec", called, HOST, str(port), "+sd", "+r", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def store(link: Association, dataset: Dataset) -> Dataset:
@@ -176,16 +187,11 @@ class Orthanc:
         with urllib.request.urlopen(f"http://{HOST}:{self.http_port}{path}", timeout=20) as answer:
             return json.load(answer)
 
-    def save(self, sop_instance_uid: str, path: Path) -> Path:
-        """Write an object as the archive has it."""
-        request = urllib.request.Request(
-            f"http://{HOST}:{self.http_port}/tools/lookup", sop_instance_uid.encode(), method="POST"
-        )
+    def look_up(self, uid: str, level: str) -> list[str]:
+        """Own names of what has a UID at a level, such as Study."""
+        request = urllib.request.Request(f"http://{HOST}:{self.http_port}/tools/lookup", uid.encode(), method="POST")
         with urllib.request.urlopen(request, timeout=20) as answer:
-            (found,) = [one["ID"] for one in json.load(answer) if one["Type"] == "Instance"]
-        with urllib.request.urlopen(f"http://{HOST}:{self.http_port}/instances/{found}/file", timeout=60) as answer:
-            path.write_bytes(answer.read())
-        return path
+            return [one["ID"] for one in json.load(answer) if one["Type"] == level]
 
     def modalities(self, uid: str) -> list[str]:
         """Modalities of the objects of a study, as DICOMweb finds them."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from check_jsonschema.builtin_schemas import get_builtin_schema
+from jsonschema.validators import validator_for
 from typer.main import get_command
 from yamllint import linter
 from yamllint.config import YamlLintConfig
@@ -19,8 +21,13 @@ FILE = ROOT / "docker" / "compose.yml"
 
 
 @pytest.fixture(scope="module")
-def services() -> dict[str, Any]:
-    return yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
+def document() -> dict[str, Any]:
+    return yaml.safe_load(FILE.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def services(document: dict[str, Any]) -> dict[str, Any]:
+    return document["services"]
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +39,14 @@ def options(services: dict[str, Any]) -> dict[str, str]:
 def test_it_is_well_formed() -> None:
     rules = YamlLintConfig("{extends: default, rules: {line-length: {max: 120}}}")
     assert [str(problem) for problem in linter.run(FILE.read_text(encoding="utf-8"), rules)] == []
+
+
+def test_it_follows_the_specification_of_compose(document: dict[str, Any]) -> None:
+    schema = get_builtin_schema("vendor.compose-spec")
+    check = validator_for(schema)(schema)
+    assert [error.message for error in check.iter_errors(document)] == []
+    document = {**document, "services": {**document["services"], "other": {"imagge": "x"}}}
+    assert not check.is_valid(document)
 
 
 def test_the_command_has_only_options_that_exist(services: dict[str, Any], options: dict[str, str]) -> None:
@@ -68,4 +83,4 @@ def test_the_image_is_built_from_files_that_are_there(services: dict[str, Any]) 
     image = (context / build["dockerfile"]).read_text(encoding="utf-8")
     copied = [line.split()[1:-1] for line in image.splitlines() if line.startswith("COPY") and "--from" not in line]
     assert all((context / name).exists() for names in copied for name in names)
-    assert "USER kneeage" in image
+    assert "USER 10001" in image

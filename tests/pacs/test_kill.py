@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import random
 import socket
 import struct
@@ -12,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset, dcmread
 
 from kneeage.service.queue import StudyState
 from tests.pacs.fakes import MODALITIES
+from tests.pacs.raw import claiming, encoded, raw, raw_store
 from tests.pacs.support import (
     HOST,
     NodeProcess,
@@ -112,7 +116,7 @@ def resident_mib(node: NodeProcess) -> float:
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
 
-def hostile_round(port: int) -> None:
+def hostile_round(port: int, image: Dataset) -> None:
     """One peer of each kind."""
     silent = socket.create_connection((HOST, port), timeout=5)
     for data in (
@@ -132,7 +136,21 @@ def hostile_round(port: int) -> None:
                 continue
     with association(port, called="ELSEWHERE") as link:
         assert not link.is_established
+    hostile_objects(port, image)
     silent.close()
+
+
+def hostile_objects(port: int, image: Dataset) -> None:
+    """Objects that are not taken, each with its status; while many are sent, the node may have no room for one more."""
+    bare = copy.deepcopy(image)
+    del bare.PixelData
+    for sent, statuses in (
+        (raw(bare, encoded(bare)), {0xA900}),
+        (claiming(image, 2**31 - 2), {0xC000}),
+        (raw(image, bytes(range(256)) * 2**12), {0xA900, 0xC000}),
+    ):
+        with contextlib.suppress(RuntimeError, IndexError):
+            assert raw_store(port, sent) in statuses
 
 
 def answers(node: NodeProcess) -> bool:
@@ -141,31 +159,33 @@ def answers(node: NodeProcess) -> bool:
         return bool(link.is_established and link.send_c_echo().Status == 0)
 
 
-def hostile_campaign(node: NodeProcess, rounds: int) -> None:
+def hostile_campaign(node: NodeProcess, image: Dataset, rounds: int) -> None:
     """Memory stays flat, and the node answers at the end."""
     for _ in range(2):
-        hostile_round(node.port)
+        hostile_round(node.port, image)
     before = resident_mib(node)
     for _ in range(rounds):
-        hostile_round(node.port)
+        hostile_round(node.port, image)
     assert resident_mib(node) - before < 30
     wait_for(lambda: answers(node))
 
 
 def test_hostile_peers_cost_no_memory(tmp_path: Path) -> None:
+    image = dcmread(make_study(tmp_path / "images", "hostile", 1)[0])
     with running_node(tmp_path / "spool") as node:
-        hostile_campaign(node, 3)
+        hostile_campaign(node, image, 3)
 
 
 @pytest.mark.slow
 def test_hostile_peers_for_long(tmp_path: Path) -> None:
+    image = dcmread(make_study(tmp_path / "images", "hostile for long", 1)[0])
     with running_node(tmp_path / "spool") as node:
-        threads = [threading.Thread(target=hostile_round, args=(node.port,)) for _ in range(20)]
+        threads = [threading.Thread(target=hostile_round, args=(node.port, image)) for _ in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        hostile_campaign(node, 60)
+        hostile_campaign(node, image, 60)
 
 
 def test_a_study_that_kills_its_worker_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from kneeage.service.queue import StudyState
-from tests.pacs.support import HOST, Orthanc, make_study, running_node, states, study_uid, wait_for
+from tests.pacs.support import Orthanc, make_study, running_node, states, storescu, study_uid, wait_for
 
 RESULTS = ["DOC", "OT", "SR"]
-
-
-def storescu(port: int, called: str, folder: Path) -> None:
-    """Push a folder with dcmtk."""
-    program = shutil.which("storescu")
-    if program is None:
-        pytest.skip("storescu is not installed (Debian and Ubuntu: apt-get install dcmtk)")
-    command = [program, "-aet", "STORESCU", "-aec", called, HOST, str(port), "+sd", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("way", ["dicom", "web"])

@@ -1,9 +1,10 @@
-"""The real estimate on virtual subjects, round trip through the real archive."""
+"""The real estimate on virtual subjects, round trip through the real archive, looked at with other people's tools."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,16 +12,28 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from kneeage.phantom.cohort.write import write_virtual_dicom
-from tests.pacs.support import Orthanc, all_done_uids, running_node, send, wait_for
+from tests.pacs.support import (
+    HOST,
+    NodeProcess,
+    Orthanc,
+    all_done_uids,
+    running_node,
+    start_node,
+    storescu,
+    wait_for,
+)
+
+OPTIONS = ("--real", "--quiet", "5", "--study-seconds", "900")
+RESULTS = ["DOC", "OT", "SEG", "SR"]
 
 
-def studies(folder: Path, count: int) -> dict[str, list[Path]]:
-    """Virtual subjects as DICOM, by their Study Instance UIDs."""
+def studies(folder: Path, count: int) -> dict[str, Path]:
+    """Virtual subjects as DICOM: the folder of each by its Study Instance UID."""
     made = {}
     for seed in range(count):
         write_virtual_dicom(folder / str(seed), 100 + seed)
-        paths = sorted((folder / str(seed)).rglob("*.dcm"))
-        made[str(dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID)] = paths
+        one = next((folder / str(seed)).rglob("*.dcm"))
+        made[str(dcmread(one, stop_before_pixels=True).StudyInstanceUID)] = folder / str(seed)
     return made
 
 
@@ -33,37 +46,66 @@ def faults(one: Path) -> list[str]:
     return [line for line in lines if "99KNEEAGE" not in line]
 
 
-def results(archive: Orthanc, uid: str, folder: Path) -> list[Path]:
-    """Take the results of a study back out of the archive, object by object."""
-    paths = []
-    for one in archive.get(f"/dicom-web/instances?StudyInstanceUID={uid}&includefield=00080060&limit=1000"):
-        if one["00080060"]["Value"][0] != "MR":
-            sop = one["00080018"]["Value"][0]
-            paths.append(archive.save(sop, folder / f"{sop}.dcm"))
-    return paths
+def retrieved(archive: Orthanc, uid: str, folder: Path) -> list[Path]:
+    """Retrieve a study with dcmtk's getscu."""
+    folder.mkdir(parents=True)
+    keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
+    command = ["getscu", "-S", "-aec", "ORTHANC", *keys, "-od", str(folder), HOST, str(archive.dicom_port)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return sorted(folder.iterdir())
+
+
+def require_one_result_set(archive: Orthanc, node: NodeProcess, uid: str, source: Path, folder: Path) -> None:
+    """The archive has each result of a study once, as it was made and without a fault, and refers to the source."""
+    assert [one for one in archive.modalities(uid) if one != "MR"] == RESULTS
+    back = retrieved(archive, uid, folder)
+    objects: dict[str, Dataset] = {
+        str(one.Modality): one for one in (dcmread(path) for path in back) if one.Modality != "MR"
+    }
+    assert sorted(objects) == RESULTS
+    assert {str(one.StudyInstanceUID) for one in objects.values()} == {uid}
+    assert [fault for path in back for fault in faults(path)] == []
+    image = dcmread(next(source.rglob("*.dcm")), stop_before_pixels=True)
+    seg, document = objects["SEG"], objects["DOC"]
+    assert seg.FrameOfReferenceUID == image.FrameOfReferenceUID
+    assert [one.SeriesInstanceUID for one in seg.ReferencedSeriesSequence] == [image.SeriesInstanceUID]
+    # The bundle that ships is virtual.
+    assert not [code for code in ("AGE_ESTIMATE", "AGE_INTERVAL", "P_AT_LEAST") if code in objects["SR"].to_json()]
+    printed = document.EncapsulatedDocument[: document.EncapsulatedDocumentLength]
+    assert printed in [path.read_bytes() for path in (node.spool / "results").rglob("report.pdf")]
 
 
 def come_back(orthanc: Orthanc, folder: Path, subjects: int) -> None:
-    """Send virtual subjects to a node, four at once, and look at what the archive has in the end."""
+    """Push virtual subjects to a node, four at once, and look at what the archive has in the end."""
     made = studies(folder / "images", subjects)
-    options = ("--real", "--send-to", orthanc.web, "--quiet", "5", "--study-seconds", "900")
-    with running_node(folder / "spool", *options) as node, ThreadPoolExecutor(4) as pool:
-        assert all(set(statuses) == {0} for statuses in pool.map(lambda paths: send(node.port, paths), made.values()))
+    with running_node(folder / "spool", *OPTIONS, "--send-to", orthanc.web) as node, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda images: storescu(node.port, "KNEEAGE", images), made.values()))
         wait_for(lambda: all_done_uids(node.spool, list(made)), 150 * subjects)
-    wrong: list[str] = []
-    for uid in made:
-        back = results(orthanc, uid, folder)
-        objects: list[Dataset] = [dcmread(path, stop_before_pixels=True) for path in back]
-        assert sorted(str(one.Modality) for one in objects if one.Modality in ("DOC", "SEG", "SR")) == [
-            "DOC",
-            "SEG",
-            "SR",
-        ]
-        assert {str(one.StudyInstanceUID) for one in objects} == {uid}
-        wrong += [fault for path in back for fault in faults(path)]
-    assert wrong == []
+        for uid, source in made.items():
+            require_one_result_set(orthanc, node, uid, source, folder / "back" / uid)
 
 
 @pytest.mark.slow
 def test_20_virtual_subjects_come_back_from_the_archive(orthanc: Orthanc, tmp_path: Path) -> None:
     come_back(orthanc, tmp_path, 20)
+
+
+def send_on(archive: Orthanc, uid: str) -> None:
+    """Have the archive send a study to the node, as its user does."""
+    (found,) = archive.look_up(uid, "Study")
+    address = f"http://{HOST}:{archive.http_port}/modalities/kneeage/store"
+    with urllib.request.urlopen(urllib.request.Request(address, found.encode(), method="POST"), timeout=300) as answer:
+        assert answer.status == 200
+
+
+def test_a_virtual_subject_goes_round_as_with_docker(orthanc: Orthanc, tmp_path: Path) -> None:
+    ((uid, source),) = studies(tmp_path / "images", 1).items()
+    storescu(orthanc.dicom_port, "ORTHANC", source)
+    node = start_node(tmp_path / "spool", orthanc.move_port, *OPTIONS, "--send-to", orthanc.dicom)
+    try:
+        send_on(orthanc, uid)
+        wait_for(lambda: all_done_uids(node.spool, [uid]), 300)
+        require_one_result_set(orthanc, node, uid, source, tmp_path / "back")
+    finally:
+        node.stop()

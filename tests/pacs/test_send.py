@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -68,6 +69,33 @@ def test_a_warning_is_stored(result: Path) -> None:
     entity, port = answering(0xB000)
     send(DicomPeer("ARCHIVE", HOST, port), result)
     entity.shutdown()
+
+
+class LateEvent(threading.Event):
+    """Lets the library's thread go on only a while after it was told to."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        told = super().wait(timeout)
+        time.sleep(0.3)
+        return told
+
+
+def test_the_library_takes_no_answer_away() -> None:
+    archive, port = answering(0)
+    entity = Caller().entity()
+    entity.requested_contexts = received_contexts()
+    entity.dimse_timeout = 3
+    link = Caller().associated(entity, DicomPeer("ARCHIVE", HOST, port))
+    try:
+        link._reactor_checkpoint = LateEvent()
+        link._reactor_checkpoint.set()
+        ask = link.dimse.send_msg
+        # The answer is there before the asker looks for it, and the library's thread looks in between.
+        link.dimse.send_msg = lambda *message: (ask(*message), time.sleep(1.0))[0]  # type: ignore[method-assign]
+        assert [link.send_c_echo().get("Status") for _ in range(3)] == [0, 0, 0]
+    finally:
+        link.release()
+        archive.shutdown()
 
 
 def test_an_archive_that_takes_no_such_object_is_said(result: Path) -> None:

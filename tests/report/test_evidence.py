@@ -70,7 +70,7 @@ def test_the_answer_under_other_priors(rich: Result) -> None:
     table = evidence.prior_table(rich, ZH)
     assert table is not None
     assert table.headings[3:] == ["年满12周岁", "年满14周岁", "年满16周岁", "年满18周岁"]
-    assert table.lines[2][:3] == ["有争议的年龄（假定）", "16.8岁", "14.4至19.7岁"]
+    assert table.lines[2][:3] == ["争议年龄（假定）", "16.8岁", "14.4至19.7岁"]
 
 
 def test_what_each_fact_changed(rich: Result) -> None:

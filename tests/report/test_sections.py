@@ -161,7 +161,7 @@ def test_a_sex_that_is_not_covered_says_nothing_about_the_image(abstained: Resul
 def test_every_stage_is_defined_once(estimated: Result) -> None:
     words_ = sections.stage_definitions(rich_result(estimated), EN)
     assert len(words_) == 4
-    assert words_[0] == "Stage (Dedouit) IV: discontinuous plate, partly closed"
+    assert words_[0] == "Dedouit IV: discontinuous plate, partly closed"
     assert sections.stage_definitions(estimated, EN) == []
 
 

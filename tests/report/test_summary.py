@@ -107,6 +107,6 @@ def test_a_bundle_of_real_subjects_needs_no_such_sentence(changed: Callable[...,
 
 def test_a_reason_comes_with_advice_in_both_languages(abstained: Result) -> None:
     name, message, advice = reason_lines(abstained, ZH)[0]
-    assert name == "未见某一骺板部位"
+    assert name == "某一骺板部位未显示"
     assert message.startswith("可见胫骨近端")
     assert advice.startswith("请核对")

@@ -168,7 +168,7 @@ def test_a_sentence_that_nobody_knows_stays(sentence: str) -> None:
 
 
 def test_braces_in_a_sentence_do_no_harm() -> None:
-    assert words("zh").phrase("the {x} was not seen") == "未见{x}"
+    assert words("zh").phrase("the {x} was not seen") == "未显示{x}"
 
 
 @pytest.mark.parametrize(

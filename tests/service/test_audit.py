@@ -113,7 +113,15 @@ def test_a_run_goes_through_the_register(journal: Journal) -> None:
     queue.finish(task, RunEnd(RunState.DONE, "estimated", 17.5, files=["result.json"]))
     (found,), total = register.search("REF", None, 10, 0)
     assert (total, found.state.value, found.runs[0].estimated_age_years) == (1, "done", 17.5)
+    papers = queue.claim("w", 60)
+    assert papers is not None
+    assert (papers.kind, papers.base, papers.bundle) == (RunKind.DOCUMENTS, 1, bundle)
+    queue.finish(papers, RunEnd(RunState.DONE, files=["report.html"]))
     assert not queue.waits()
+    run = register.case(key).run(1)
+    assert run.files == ["result.json", "report.html"]
+    assert run.documents is not None
+    assert run.documents.state is RunState.DONE
     journal.verify()
 
 

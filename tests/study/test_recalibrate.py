@@ -12,6 +12,7 @@ import pytest
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import InputRefusedError, OutputError
+from kneeage.core.manifest import BUNDLE_SCHEMA_VERSION
 from kneeage.core.result import Outcome, Result
 from kneeage.decide.prior import reference_prior
 from kneeage.decide.statement import Asked, state_age
@@ -37,7 +38,7 @@ def local_subjects(subjects: int = SUBJECTS) -> list[LocalSubject]:
 
 @pytest.fixture
 def parent(tmp_path: Path) -> Bundle:
-    manifest = BUNDLE.model_copy(update={"reference_knees": "knees.png"})
+    manifest = BUNDLE.model_copy(update={"reference_knees": "knees.png", "schema_version": "1.0"})
     write_bundle(tmp_path / "parent", manifest, FILES, "# The parent's card\n")
     return load_bundle(tmp_path / "parent")
 
@@ -60,7 +61,7 @@ def test_a_new_bundle_with_its_lineage(parent: Bundle, tmp_path: Path) -> None:
     assert (done.examined, done.left_out) == (SUBJECTS + 4, 4)
     assert lineage is not None
     assert (lineage.parent_name, lineage.parent_sha256, lineage.subjects) == ("blocks", parent.sha256, SUBJECTS)
-    assert made.manifest.name == "blocks-recalibrated"
+    assert (made.manifest.name, made.manifest.schema_version) == ("blocks-recalibrated", BUNDLE_SCHEMA_VERSION)
     assert made.manifest.population == "virtual"
     assert made.manifest.calibration.location_years == pytest.approx(LATER_YEARS, abs=0.4)
     assert made.manifest.calibration.conformal is not None

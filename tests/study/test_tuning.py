@@ -11,7 +11,7 @@ from kneeage.core.anatomy import Sex
 from kneeage.core.manifest import ThresholdPolicy, ThresholdRule
 from kneeage.decide.posterior import AgeDistribution
 from kneeage.study.predicted import Predicted
-from kneeage.study.tuning import count_errors, error_rate, tolerated_errors, tune_policy
+from kneeage.study.tuning import count_errors, error_rate, rare_chance, tolerated_errors, tune_policy
 from tests.study.readers import read_subjects
 
 TUNED_ON = read_subjects(3600, 21, low=14, high=20)
@@ -64,7 +64,7 @@ def test_no_tuning_subject_beyond_the_tolerated_is_called_adult() -> None:
             assert limit is not None
             near = [s for s in TUNED_ON if s.sex is sex and age - 2 <= s.age_years < age]
             called = sum(s.distribution.at_least(age) >= limit for s in near)
-            assert called == tolerated_errors(len(near), 0.01)
+            assert called <= (tolerated_errors(len(near), 0.01) or 0)
 
 
 def test_errors_on_fresh_subjects_stay_under_the_limit() -> None:
@@ -142,4 +142,19 @@ def test_the_largest_chance_below_the_limit_is_not_called() -> None:
     chances = np.linspace(0.0, 0.8, 400)
     found = rule(tune_policy([made(17.0, float(chance)) for chance in chances], [18]), 18, Sex.MALE)
     assert found.at_least_probability is not None
-    assert 0.8 <= found.at_least_probability < 0.8 + 1e-12
+    assert 0.8 < found.at_least_probability < 0.9
+
+
+def test_the_rare_chance_is_that_of_an_exponential_tail() -> None:
+    odds = np.random.default_rng(0).exponential(2.0, (200, 400)) - 3
+    found = [rare_chance(list(1 / (1 + np.exp(-row)))) for row in odds]
+    rare = np.log(found) - np.log1p(-np.array(found))
+    assert np.median(rare) == pytest.approx(2 * np.log(1000) - 3, abs=0.3)
+
+
+def test_a_tail_that_ends_is_not_drawn_out() -> None:
+    closed = [0.1] * 300 + [0.7] * 100
+    assert rare_chance(closed) == pytest.approx(0.7)
+    assert rule(tune_policy([made(17.0, each) for each in closed], [18]), 18, Sex.MALE).at_least_probability == (
+        pytest.approx(0.7)
+    )

@@ -11,12 +11,19 @@ from pathlib import Path
 import pytest
 
 from benchmarks import forensic
-from kneeage.core.errors import InputRefusedError
+from kneeage.core.errors import InputRefusedError, OutputError, UsageError
 from kneeage.core.manifest import BundleManifest
 from kneeage.io.bundle import DATASHEET_FILE, SHIPPED_BUNDLE, load_bundle
+from kneeage.io.lock import only_run
 from kneeage.learn import virtual_bundle as networks
 from kneeage.learn.settings import AgeModelSettings, FitSettings, SegmenterSettings
-from kneeage.learn.virtual_bundle import VirtualBundleSettings, proved_seeds, split_sha256
+from kneeage.learn.virtual_bundle import (
+    Part,
+    VirtualBundleSettings,
+    proved_seeds,
+    split_sha256,
+    train_virtual_networks,
+)
 from kneeage.learn.virtual_regions import make_regions
 from kneeage.study.virtual_bundle import make_virtual_bundle
 from tests.learn.pretended import pretend_regions
@@ -101,6 +108,28 @@ def test_it_goes_on_where_it_stopped(made: BundleManifest, work: Path, tmp_path:
     before = {path: path.stat().st_mtime_ns for path in work.rglob("*.onnx")}
     assert make_virtual_bundle(tmp_path / "again", work, TINY) == made
     assert {path: path.stat().st_mtime_ns for path in work.rglob("*.onnx")} == before
+
+
+def test_it_is_made_part_by_part(work: Path, tmp_path: Path) -> None:
+    shutil.copy(work / "segmenter.onnx", tmp_path / "segmenter.onnx")
+    assert list(train_virtual_networks(tmp_path, TINY, until=Part.SEGMENTER)) == ["segmenter.onnx"]
+    assert not (tmp_path / "training").exists()
+    train_virtual_networks(tmp_path, TINY, until=Part.COHORTS)
+    assert len(list((tmp_path / "test" / "facts").iterdir())) == TINY.test_subjects
+    assert not list(tmp_path.glob("age_*"))
+
+
+def test_larger_cohorts_than_asked_for_are_refused(work: Path, tmp_path: Path) -> None:
+    shutil.copy(work / "segmenter.onnx", tmp_path / "segmenter.onnx")
+    train_virtual_networks(tmp_path, TINY, until=Part.COHORTS)
+    with pytest.raises(UsageError, match="holds 1 subjects that these sizes and seeds do not ask for"):
+        train_virtual_networks(tmp_path, replace(TINY, calibration_subjects=3), until=Part.COHORTS)
+
+
+def test_two_runs_do_not_share_a_work_folder(tmp_path: Path) -> None:
+    (tmp_path / "run.lock").touch()
+    with only_run(tmp_path / "run.lock"), pytest.raises(OutputError, match="another run is making the parts of a"):
+        train_virtual_networks(tmp_path, TINY)
 
 
 @pytest.mark.usefixtures("made")

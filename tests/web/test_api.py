@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from kneeage.core.anatomy import Label
+from kneeage.core.errors import OutputError
 from kneeage.io.nifti import read_values, write_labels
 from kneeage.service.tables import AUDIT, writing
 from tests.web.support import Door, code
@@ -58,7 +59,7 @@ def test_labels_that_come_back_unchanged_change_nothing(door: Door, knee: bytes)
     key = door.answered(knee)
     labels = files_of(door, key, 1, "labels.nii.gz")
     door.client.post(f"/api/examinations/{key}/corrections?base=1", content=labels)
-    door.work()
+    assert door.desk.work_once()
     compared = door.client.get(f"/api/examinations/{key}/compare?a=1&b=2").json()
     assert compared["labels"]["changed_voxels"] == 0
     assert compared["change"]["estimated_age_years"] == 0
@@ -76,14 +77,14 @@ def test_a_correction_moves_the_answer_and_both_versions_stay(
         content=corrected(door, key, tmp_path, plates),
     )
     assert answer.status_code == 202, answer.text
-    door.work()
+    assert door.desk.work_once()
     compared = door.client.get(f"/api/examinations/{key}/compare?a=1&b=2").json()
     assert compared["change"]["estimated_age_years"] > 0
     assert compared["b"]["plates"]["distal_femur"]["openness"] == 0
     assert compared["a"]["plates"]["distal_femur"]["openness"] == 1
     assert {one["name"] for one in compared["labels"]["by_label"]} >= {"distal_femur_physis"}
     assert [run["kind"] for run in door.show(key)["runs"]] == ["estimate", "correction"]
-    assert door.audit()[0]["facts"]["labels_sha256"]
+    assert next(line for line in door.audit() if line["action"] == "correction done")["facts"]["labels_sha256"]
 
 
 def test_labels_of_another_grid_are_refused(door: Door, knee: bytes, tmp_path: Path) -> None:
@@ -130,8 +131,65 @@ def test_running_work_is_cancelled_at_its_next_step(door: Door, knee: bytes) -> 
     assert door.show(key)["state"] == "cancelled"
 
 
+def test_documents_follow_the_answer(door: Door, knee: bytes) -> None:
+    key = door.open()
+    door.send(key, ("knee.nii.gz", knee))
+    door.ask(key, explain=True)
+    assert door.desk.work_once()
+    found = door.show(key)
+    assert (found["state"], found["latest"]["outcome"]) == ("done", "estimated")
+    assert found["latest"]["files"] == ["image.nii.gz", "labels.nii.gz", "result.json"]
+    assert found["latest"]["documents"]["state"] == "queued"
+    answer = door.client.get(f"/api/examinations/{key}/runs/1/result").text
+    for name in ("report.html", "explanation.nii.gz", "all.zip"):
+        assert code(door.client.get(f"/api/examinations/{key}/runs/1/files/{name}")) == (409, "state")
+    assert door.desk.work_once()
+    found = door.show(key)["latest"]
+    assert found["documents"] | {"reason": None} == {"state": "done", "stage": "done", "progress": 1, "reason": None}
+    assert {"report.html", "preview.png", "explanation.png", "explanation.nii.gz"} <= set(found["files"])
+    assert code(door.client.get(f"/api/examinations/{key}/runs/1/files/segmentation.dcm")) == (404, "not_found")
+    assert door.client.get(f"/api/examinations/{key}/runs/1/result").text == answer
+    noted = door.audit()[0]
+    assert (noted["action"], noted["facts"]["run"]) == ("documents done", 1)
+    assert set(noted["facts"]["sha256"]) == set(found["files"]) - {"image.nii.gz", "labels.nii.gz", "result.json"}
+
+
+def test_answers_go_before_documents(door: Door, knee: bytes) -> None:
+    door.answered(knee)
+    second = door.open()
+    door.send(second, ("knee.nii.gz", knee))
+    door.ask(second)
+    assert door.desk.work_once()
+    assert door.show(second)["state"] == "done"
+
+
+def test_what_is_purged_gets_no_documents(door: Door, knee: bytes) -> None:
+    key = door.answered(knee)
+    task = door.desk.queue.claim("first", 60)
+    assert task is not None
+    assert code(door.client.post(f"/api/examinations/{key}/purge")) == (409, "state")
+    door.desk.queue.give_back("first")
+    assert door.client.post(f"/api/examinations/{key}/purge").json()["state"] == "purged"
+    assert not door.desk.work_once()
+    assert door.desk._try(task) == "lost to another worker"
+    assert not any((door.settings.data / "examinations").iterdir())
+
+
+def test_documents_that_fail_leave_the_answer(door: Door, knee: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    key = door.answered(knee)
+    monkeypatch.setattr("kneeage.service.desk.write_papers", fail)
+    assert door.desk.work_once()
+    found = door.show(key)
+    assert (found["state"], found["reason"]) == ("done", None)
+    assert found["latest"]["documents"]["reason"] == {"code": "output", "message": "the disk is full"}
+
+
 def test_all_documents_come_in_a_zip_that_is_noted(door: Door, knee: bytes) -> None:
     key = door.answered(knee)
+    door.work()
     answer = door.client.get(f"/api/examinations/{key}/runs/1/files/all.zip?download=1")
     names = zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
     assert {"result.json", "report.html", "labels.nii.gz", "image.nii.gz"} <= set(names)

@@ -45,14 +45,15 @@ def test_what_a_killed_worker_held_is_done_once(door: Door, knee: bytes) -> None
     assert task.examination == keys[0]
     again = Door(door.settings)
     again.desk = again.new_desk("second")
-    again.work()
+    for _ in keys:
+        assert again.desk.work_once()
     assert {again.show(key)["state"] for key in keys} == {"done"}
     assert killed._try(task) == "lost to another worker"
     actions = [line["action"] for line in again.audit()]
     assert actions.count("estimate done") == 3
 
 
-def test_documents_that_are_there_are_not_made_again(door: Door, knee: bytes) -> None:
+def test_an_answer_that_is_there_is_not_given_again(door: Door, knee: bytes) -> None:
     key = door.open()
     door.send(key, ("knee.nii.gz", knee))
     door.ask(key)
@@ -64,9 +65,36 @@ def test_documents_that_are_there_are_not_made_again(door: Door, knee: bytes) ->
     door.desk._ended(lost)
     made = (door.desk._place(lost) / "result.json").stat().st_mtime_ns
     door.desk.queue.bury("other", "it was killed after it wrote")
-    door.work()
+    assert door.desk.work_once()
     assert door.show(key)["state"] == "done"
     assert (door.desk._place(lost) / "result.json").stat().st_mtime_ns == made
+
+
+def test_documents_are_made_after_a_kill_and_only_once(door: Door, knee: bytes) -> None:
+    key = door.answered(knee)
+    answer = door.client.get(f"/api/examinations/{key}/runs/1/result").text
+    killed = door.desk.queue.claim("killed", -1)
+    assert killed is not None
+    second = door.new_desk("second")
+    assert second.work_once()
+    assert door.show(key)["latest"]["documents"]["state"] == "done"
+    assert door.client.get(f"/api/examinations/{key}/runs/1/result").text == answer
+    assert not second.work_once()
+    assert door.desk._try(killed) == "lost to another worker"
+    assert [line["action"] for line in door.audit()].count("documents done") == 1
+
+
+def test_documents_that_are_there_are_not_made_again(door: Door, knee: bytes) -> None:
+    key = door.answered(knee)
+    task = door.desk.queue.claim("other", 60)
+    assert task is not None
+    door.desk._ended(task)
+    (made,) = (door.settings.data / "examinations" / key).glob("documents-1")
+    before = (made / "report.html").stat().st_mtime_ns
+    door.desk.queue.bury("other", "it was killed after it wrote")
+    assert door.desk.work_once()
+    assert (made / "report.html").stat().st_mtime_ns == before
+    assert "report.html" in door.show(key)["latest"]["files"]
 
 
 def test_what_a_killed_server_left_is_swept(door: Door, knee: bytes) -> None:
@@ -76,6 +104,11 @@ def test_what_a_killed_server_left_is_swept(door: Door, knee: bytes) -> None:
     uploads = office.files.uploads(key)
     (uploads / "orphan").write_bytes(b"half")
     (uploads.parent / "incoming-x").mkdir()
+    purged = door.open()
+    assert door.client.post(f"/api/examinations/{purged}/purge").status_code == 200
+    for left in (purged, "0" * 32):
+        (uploads.parents[1] / left / "documents-1").mkdir(parents=True)
     office.files.sweep(office.register.known_files())
     assert [path.name for path in uploads.parent.iterdir()] == ["uploads"]
     assert len(list(uploads.iterdir())) == 1
+    assert {path.name for path in uploads.parents[1].iterdir()} == {key, "0" * 32}, "of an unknown register"

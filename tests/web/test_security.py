@@ -156,6 +156,13 @@ def test_every_answer_carries_guards(door: Door) -> None:
         assert headers["x-content-type-options"] == "nosniff"
 
 
+def test_what_is_not_there_is_said_in_the_shape_that_is_asked_for(door: Door) -> None:
+    answer = door.client.get("/nothing")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert code(door.client.get("/api/nothing")) == (404, "not_found")
+    assert code(door.client.post("/api/nothing"))[0] in (404, 405)
+
+
 def test_a_foreign_host_name_is_refused(door: Door) -> None:
     assert code(door.client.get("/api/about", headers={"host": "evil.example"})) == (400, "host")
     assert door.client.get("/api/about", headers={"host": "localhost:8700"}).status_code == 200

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kneeage.cli.options import AsJson
-from kneeage.cli.speak import answering, counting, give, show, tell
+from kneeage.cli.options import AsJson, one_of
+from kneeage.cli.speak import answering, counting, give, show, stopping, tell
 from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +60,13 @@ def make_bundle(
         Path,
         typer.Option(metavar="DIR", help="Folder of what is made on the way; a broken-off run goes on from it."),
     ] = Path("work/virtual-bundle"),
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART",
+            help="Stop after a part: segmenter, cohorts or networks; without it the same command goes on from there.",
+        ),
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Argument(
@@ -72,7 +79,11 @@ def make_bundle(
 
     require_free(output)
     make = _virtual_bundle_maker()
-    manifest = make(output, work, changes or [])
+    with stopping("Stopping; the same command goes on."):
+        manifest = make(output, work, until, changes or [])
+    if manifest is None:
+        tell(f"Made everything up to the {until} in {str(work)!r}; without --until the same command goes on.")
+        return
     tell(f"Made {manifest.name} {manifest.version}; its numbers on held-out virtual subjects:")
     for name, value in manifest.held_out.items():
         give(f"{name}\t{value:g}")
@@ -125,7 +136,7 @@ def _before_and_after(lineage: Lineage) -> Table:
     return table
 
 
-def _virtual_bundle_maker() -> Callable[[Path, Path, list[str]], BundleManifest]:
+def _virtual_bundle_maker() -> Callable[[Path, Path, str | None, list[str]], BundleManifest | None]:
     """Load what makes bundles.
 
     Raises:
@@ -133,14 +144,19 @@ def _virtual_bundle_maker() -> Callable[[Path, Path, list[str]], BundleManifest]
     """
     try:
         from kneeage.learn.presets import overridden
-        from kneeage.learn.virtual_bundle import VirtualBundleSettings
+        from kneeage.learn.virtual_bundle import Part, VirtualBundleSettings, train_virtual_networks
         from kneeage.study.virtual_bundle import make_virtual_bundle
     except ModuleNotFoundError as error:
         raise UsageError(f"making a bundle needs {error.name}; install it with: pip install 'kneeage[train]'") from None
 
-    def make(output: Path, work: Path, changes: list[str]) -> BundleManifest:
-        """Make the bundle with some settings changed."""
-        return make_virtual_bundle(output, work, overridden(VirtualBundleSettings(), changes))
+    def make(output: Path, work: Path, until: str | None, changes: list[str]) -> BundleManifest | None:
+        """Make the bundle, or a part of it, with some settings changed."""
+        settings = overridden(VirtualBundleSettings(), changes)
+        if until is None:
+            return make_virtual_bundle(output, work, settings, counting)
+        part = Part(one_of("until", until, list(Part)))
+        train_virtual_networks(work, settings, until=part, counting=counting)
+        return None
 
     return make
 

@@ -91,8 +91,8 @@ def fonts() -> list[Finding]:
     found = chinese_font()
     if found is None:
         words = (
-            "none found; the preview is lettered in English and there is no Chinese report.pdf (install Noto Sans CJK). "
-            "report.html is not concerned"
+            "none found; previews are lettered in English and there is no Chinese report.pdf (install Noto Sans CJK); "
+            "report.html needs none"
         )
         return [Finding("Chinese typeface", State.NOTE, words)]
     return [Finding("Chinese typeface", State.FINE, found[0])]

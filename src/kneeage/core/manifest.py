@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from kneeage.core.anatomy import Label, Plane, Sex
 from kneeage.core.result import ThresholdErrors
 
-BUNDLE_SCHEMA_VERSION = "1.0"
+# What is written, and what is read. 1.0: one age network that answers slice by slice (the bundle 0.3.0).
+BUNDLE_SCHEMA_VERSION = "1.1"
+READ_SCHEMA_VERSIONS = ("1.0", BUNDLE_SCHEMA_VERSION)
 VIRTUAL_POPULATION = "virtual"
 # Manufacturer (DICOM) or descrip (NIfTI) of every image that the virtual cohort makes.
 VIRTUAL_IMAGE_MARK = "kneeage virtual cohort"

@@ -17,7 +17,7 @@ from kneeage.core.anatomy import PlateSite
 from kneeage.core.manifest import Calibration
 from kneeage.core.result import PlateReport
 from kneeage.core.volume import Volume
-from kneeage.infer.columns import SiteColumns, site_columns
+from kneeage.infer.columns import SiteColumns
 from kneeage.infer.region import SiteSeen
 
 # A correction never makes a plate thinner than this. Source: ours; half of the thinnest open plates that were measured
@@ -36,7 +36,7 @@ def measure_plate(labels: Volume, site: PlateSite, seen: SiteSeen) -> PlateRepor
     Args:
         labels: Label values, shape (1, I, J, K), in a canonical orientation whose rows run down the leg.
         site: The plate.
-        seen: What ``find_sites`` found of it; only its slices are measured.
+        seen: What ``find_sites`` found of it on these labels; only its slices are measured.
 
     Returns:
         The measurements; nothing but ``found`` where the site was not found. A closed plate has openness 0 and no
@@ -44,7 +44,7 @@ def measure_plate(labels: Volume, site: PlateSite, seen: SiteSeen) -> PlateRepor
     """
     if not seen.found:
         return PlateReport(found=False)
-    columns = site_columns(labels, site)
+    columns = seen.columns_on(labels, site)
     in_slices = np.isin(np.arange(labels.shape[2]), seen.slices)[None, :]
     site_seen, is_open = columns.seen & in_slices, columns.is_open & in_slices
     area_mm2 = labels.spacing[0] * labels.spacing[2]

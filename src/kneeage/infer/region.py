@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from kneeage.core.anatomy import DISTAL_FEMUR, PLATE_SITES, PROXIMAL_TIBIA, Plat
 from kneeage.core.errors import GeometryError
 from kneeage.core.manifest import AgeStage
 from kneeage.core.volume import Volume
-from kneeage.infer.columns import site_columns
+from kneeage.infer.columns import SiteColumns, site_columns
 from kneeage.infer.slices import to_slices
 
 # A slice shows a site when it shows at least this share of the site's largest width. Source: ours; it leaves out the
@@ -25,6 +26,9 @@ FEW_SLICES, WIDE_SHARE = 4, 0.25
 MIN_WIDTH_MM = 15.0
 # The least volume of a bone: a tenth of what one 3 mm slice through a knee shows of it. Source: ours.
 MIN_BONE_MM3 = 2000.0
+# Voxels by which a middle may miss a tie and still count as one. Source: ours; far above what NIfTI's float32 affines
+# move a place by, far below an eighth, the least that middles differ by.
+_TIE = 0.01
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class SiteSeen:
         centre_mm: World position of its middle; None when it was not found.
         width_mm: Its largest width within one slice.
         margin_slices: Indices of the slices that show at least a small share of its width; ``slices`` among them.
+        columns: Where it is column by column, so that nobody need look again; None where that is not kept.
     """
 
     bone_seen: bool
@@ -46,6 +51,11 @@ class SiteSeen:
     centre_mm: tuple[float, float, float] | None
     width_mm: float
     margin_slices: tuple[int, ...] = ()
+    columns: SiteColumns | None = field(default=None, repr=False, compare=False)
+
+    def columns_on(self, labels: Volume, site: PlateSite) -> SiteColumns:
+        """Give the site column by column, on the labels that it was found on."""
+        return self.columns or site_columns(labels, site)
 
 
 @dataclass(frozen=True)
@@ -144,7 +154,7 @@ def _find_site(labels: Volume, site: PlateSite) -> SiteSeen:
     seen = np.zeros_like(columns.seen)
     seen[:, slices] = columns.seen[:, slices]
     centre = _middle(labels, seen, columns.centre_row)
-    return SiteSeen(True, True, _indices(slices), centre, float(widths.max()), _indices(margin))
+    return SiteSeen(True, True, _indices(slices), centre, float(widths.max()), _indices(margin), columns)
 
 
 def _indices(slices: NDArray[np.intp]) -> tuple[int, ...]:
@@ -180,7 +190,12 @@ def _centre(image: Volume, sites: SitesSeen) -> tuple[int, int]:
     if None in centres:
         raise GeometryError("the region needs both plates' sites; at least one was not found in the labels")
     column, row, _ = image.index(np.mean(np.array(centres, dtype=np.float64), axis=0))
-    return round(float(row)), round(float(column))
+    return _nearest_voxel(row), _nearest_voxel(column)
+
+
+def _nearest_voxel(place: np.float64) -> int:
+    """Round half up: middles lie on quarters of a voxel, and a file's last digits must not choose between two."""
+    return math.floor(float(place) + 0.5 + _TIE)
 
 
 def _cut(

@@ -19,7 +19,6 @@ from kneeage.core.skeletal_stages import (
     schmeling_kellinghaus_index,
 )
 from kneeage.core.volume import Volume
-from kneeage.infer.columns import site_columns
 from kneeage.infer.region import SiteSeen
 
 # Measured shares that count as a bridge, and as a remnant. Source: ours; of the limits 0.02 to 0.10 and 0.90 to 0.98,
@@ -38,7 +37,7 @@ def staged(plate: PlateReport, labels: Volume, site: PlateSite, seen: SiteSeen) 
         plate: Its measurements, the thickness corrected where the bundle corrects it.
         labels: Label values that it was measured on, shape (1, I, J, K).
         site: Which plate.
-        seen: What ``find_sites`` found of it.
+        seen: What ``find_sites`` found of it on these labels.
 
     Returns:
         The same measurements with their stages; without, where the site was not found.
@@ -69,7 +68,7 @@ def scar_share(labels: Volume, site: PlateSite, seen: SiteSeen) -> float:
     """Give the share of a site's columns that hold scar, 0 to 1; 0 where the site was not found."""
     if not seen.found:
         return 0.0
-    columns = site_columns(labels, site)
+    columns = seen.columns_on(labels, site)
     crossed = columns.seen & np.isin(np.arange(labels.shape[2]), seen.slices)[None, :]
     return float(np.count_nonzero(crossed & (columns.scar_rows > 0)) / np.count_nonzero(crossed))
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 import kneeage
 from kneeage.core.errors import BundleError, OutputError
-from kneeage.core.manifest import BUNDLE_SCHEMA_VERSION, BundleManifest
+from kneeage.core.manifest import READ_SCHEMA_VERSIONS, BundleManifest
 
 MANIFEST_FILE = "bundle.json"
 CARD_FILE = "MODEL_CARD.md"
@@ -225,7 +225,7 @@ def _manifest(folder: Path, content: bytes | None) -> BundleManifest:
         return BundleManifest.model_validate(raw)
     except ValidationError as error:
         raise BundleError(
-            f"{MANIFEST_FILE} of bundle {folder.name!r} does not follow schema {BUNDLE_SCHEMA_VERSION}: "
+            f"{MANIFEST_FILE} of bundle {folder.name!r} does not follow schema {raw['schema_version']}: "
             f"{_first_fault(error)}; {_REMEDY}"
         ) from error
 
@@ -233,10 +233,11 @@ def _manifest(folder: Path, content: bytes | None) -> BundleManifest:
 def _require_schema_version(folder: Path, raw: object) -> None:
     """Refuse a bundle that was made for another version of the schema."""
     version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if version != BUNDLE_SCHEMA_VERSION:
+    if version not in READ_SCHEMA_VERSIONS:
         raise BundleError(
-            f"bundle {folder.name!r} follows schema {version!r}; kneeage {kneeage.__version__} reads schema "
-            f"{BUNDLE_SCHEMA_VERSION!r}; use a bundle made for this version, or the version that made the bundle"
+            f"bundle {folder.name!r} follows schema {version!r}; kneeage {kneeage.__version__} reads "
+            f"{' and '.join(READ_SCHEMA_VERSIONS)}; use a bundle made for this version, or the version that made the "
+            "bundle"
         )
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from kneeage.core.anatomy import PLATE_SITES, Sex
 from kneeage.core.errors import InputRefusedError
@@ -20,6 +18,8 @@ from kneeage.infer.engine import Engine, Network
 from kneeage.infer.morphometry import calibrated
 from kneeage.infer.stages import skeletal_stages
 from kneeage.learn.data import load_regions
+from kneeage.learn.prepared_cohort import Tell
+from kneeage.learn.progress import untold
 from kneeage.learn.virtual_regions import Facts, read_facts, regions_file
 
 FloatArray = NDArray[np.float64]
@@ -106,7 +106,7 @@ def judge(
     networks: Sequence[Network],
     manifest: BundleManifest,
     told: Told = TOLD,
-    note: str = "reading ages",
+    tell: Tell = untold,
 ) -> Judged:
     """Let the networks judge every subject of a cohort.
 
@@ -115,7 +115,7 @@ def judge(
         networks: The age networks of a bundle.
         manifest: Its manifest.
         told: What they are told.
-        note: What the progress bar says.
+        tell: Told how many subjects are read, and how many there are.
 
     Raises:
         InputRefusedError: No subject of the cohort has regions.
@@ -124,8 +124,10 @@ def judge(
     seen = [known for known in everyone if known["slices"]]
     if not seen:
         raise InputRefusedError(f"no .npz file of regions in {cohort}; the segmenter found no plates in any subject")
-    bar = track(seen, description=note, console=Console(stderr=True), transient=True)
-    read = list(_readings(cohort, bar, networks, manifest, told))
+    read = []
+    for reading in _readings(cohort, seen, networks, manifest, told):
+        read.append(reading)
+        tell(len(read), len(seen))
     features = [reading.features for reading in read if reading.features is not None]
     return Judged(
         tuple(seen),

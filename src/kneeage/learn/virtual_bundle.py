@@ -1,7 +1,8 @@
 """The networks of the bundle that ships, from seeds alone: virtual slices, segmenter, regions, age models.
 
-Every step leaves its product in the work folder; a step whose product is there is not done again. What comes after the
-networks (calibration, policy, references, card) is ``kneeage.study.virtual_bundle``.
+Every step leaves its product in the work folder; a step whose product is there is not done again, and one that was
+broken off goes on, subject by subject or from its last checkpoint (only a pool of slices begins anew). What comes after
+the networks (calibration, policy, references, card) is ``kneeage.study.virtual_bundle``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +26,7 @@ from kneeage import __version__
 from kneeage.core.anatomy import Label, Plane, Sex
 from kneeage.core.manifest import VIRTUAL_POPULATION, AgeStage, BundleManifest
 from kneeage.decide.question import DEFAULT_THRESHOLDS_YEARS
+from kneeage.io.lock import only_run
 from kneeage.io.output import whole_file
 from kneeage.learn.age_model import train_age_model
 from kneeage.learn.data import load_regions, region_files
@@ -30,16 +34,18 @@ from kneeage.learn.export import export_age_model, export_segmenter
 from kneeage.learn.fact_input import fact_names
 from kneeage.learn.folds import deal_folds
 from kneeage.learn.presets import preset
+from kneeage.learn.progress import Counting, uncounted
 from kneeage.learn.segmenter import train_segmenter
 from kneeage.learn.settings import AgeModelSettings, Count, FitSettings, SegmenterSettings
 from kneeage.learn.stages import SEGMENTER_FILE, age_files, age_stage, segment_stage
 from kneeage.learn.virtual_people import MIXED, Person, boundary_people, uniform_people
-from kneeage.learn.virtual_regions import RegionJob, make_regions, read_facts
+from kneeage.learn.virtual_regions import RegionJob, make_regions, read_facts, require_nobody_else
 from kneeage.phantom.cohort.pool import PoolSettings, SlicePool, paint_pool
 from kneeage.phantom.cohort.subject import FORENSIC_AGES_YEARS
 from kneeage.prepare.recipe import DEFAULT
 
 BUNDLE_NAME, BUNDLE_VERSION = "virtual-knee", "0.4.0"
+_LOCK_FILE = "run.lock"
 # First seed of each cohort, far enough apart never to meet: cohorts about thresholds take 100,000 seeds for each group.
 _FIRST_SEEDS = {
     "training": 21_000_000,
@@ -72,7 +78,7 @@ def _age_settings() -> AgeModelSettings:
 
 @dataclass(frozen=True)
 class VirtualBundleSettings:
-    """How large everything is. The defaults are those of the shipped bundle.
+    """How large everything is. The defaults are those of the shipped bundle; docs/decision.md says why.
 
     Args:
         pool_subjects: Subjects painted for the segmenter.
@@ -94,12 +100,12 @@ class VirtualBundleSettings:
 
     pool_subjects: Count = 420
     pool_validation_subjects: Count = 40
-    training_subjects: Count = 4000
-    validation_subjects: Count = 300
-    calibration_subjects: Count = 1500
-    tuning_per_group: Count = 1200
-    counting_per_group: Count = 500
-    test_subjects: Count = 300
+    training_subjects: Count = 3000
+    validation_subjects: Count = 200
+    calibration_subjects: Count = 1200
+    tuning_per_group: Count = 410
+    counting_per_group: Count = 180
+    test_subjects: Count = 200
     segmenter: SegmenterSettings = field(default_factory=_segmenter_settings)
     age_model: AgeModelSettings = field(default_factory=_age_settings)
     ensemble: Count = 1
@@ -122,27 +128,54 @@ class VirtualBundleSettings:
         return age_stage(age_files(self.ensemble), fact_names(self.age_model))
 
 
-def train_virtual_networks(work: Path, settings: VirtualBundleSettings) -> dict[str, bytes]:
+class Part(StrEnum):
+    """The parts of the making of the networks, in their order."""
+
+    SEGMENTER = "segmenter"
+    COHORTS = "cohorts"
+    NETWORKS = "networks"
+
+
+def train_virtual_networks(
+    work: Path,
+    settings: VirtualBundleSettings,
+    *,
+    until: Part = Part.NETWORKS,
+    counting: Counting = uncounted,
+) -> dict[str, bytes]:
     """Make everything up to the networks, and the regions of all cohorts.
 
     Args:
         work: Folder of what is made on the way; a broken-off run goes on from it.
         settings: How large everything is.
+        until: The last part that is made.
+        counting: Shows how far the cohorts are.
 
     Returns:
-        The networks by file name, segmenter first.
+        The networks that are made by file name, segmenter first.
 
     Raises:
-        UsageError: The work folder holds runs with other settings.
-        OutputError: A folder cannot be written.
+        UsageError: The work folder holds runs with other settings, other subjects, or another segmenter's regions.
+        OutputError: A folder cannot be written, or another run makes the same.
     """
-    segmenter = exported(work / SEGMENTER_FILE, lambda: export_segmenter(_train_segmenter(work, settings)))
-    _make_cohorts(work, settings)
-    trained = {
-        name: exported(work / name, _age_maker(work, settings, place))
-        for place, name in enumerate(age_files(settings.ensemble))
-    }
-    return {SEGMENTER_FILE: segmenter, **trained}
+    with _only_run(work):
+        networks = {
+            SEGMENTER_FILE: exported(work / SEGMENTER_FILE, lambda: export_segmenter(_train_segmenter(work, settings)))
+        }
+        if until is not Part.SEGMENTER:
+            _make_cohorts(work, settings, counting)
+        if until is Part.NETWORKS:
+            for place, name in enumerate(age_files(settings.ensemble)):
+                networks[name] = exported(work / name, _age_maker(work, settings, place))
+    return networks
+
+
+def _only_run(work: Path) -> AbstractContextManager[None]:
+    """Keep other runs away from a work folder."""
+    work.mkdir(parents=True, exist_ok=True)
+    lock = work / _LOCK_FILE
+    lock.touch()
+    return only_run(lock, "the parts of a bundle")
 
 
 def region_job(work: Path, settings: VirtualBundleSettings) -> RegionJob:
@@ -163,12 +196,14 @@ def _train_segmenter(work: Path, settings: VirtualBundleSettings) -> Path:
     return train_segmenter(training, validation, settings.segmenter, work / "segmenter")
 
 
-def _make_cohorts(work: Path, settings: VirtualBundleSettings) -> None:
+def _make_cohorts(work: Path, settings: VirtualBundleSettings, counting: Counting) -> None:
     """Make the regions of all cohorts; truth is measured where something is fitted or judged on it."""
     job = region_job(work, settings)
     for name, people in settings.people().items():
         own = replace(job, whole_series=name == "test", with_truth=name in ("calibration", "test"))
-        make_regions(work / name, people, own, settings.workers, f"{name} cohort")
+        require_nobody_else(work / name, people)
+        with counting(f"Making the {name} cohort") as tell:
+            make_regions(work / name, people, own, settings.workers, tell)
 
 
 def _age_maker(work: Path, settings: VirtualBundleSettings, place: int) -> Callable[[], bytes]:

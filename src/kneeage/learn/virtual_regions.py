@@ -1,11 +1,12 @@
 """Virtual subjects on their way to the age model: the serving code prepares, labels and cuts them.
 
 One file of regions and one file of facts (truth beside measurement) per subject, so that a broken-off run goes on
-where it stopped.
+where it stopped. What all of them were made with is written beside them, since regions of two segmenters do not mix.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,10 +14,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
 from kneeage.core.anatomy import DISTAL_FEMUR, PLATE_SITES, PROXIMAL_TIBIA, Plane, Sex
+from kneeage.core.errors import UsageError
 from kneeage.core.manifest import AgeStage, SegmentStage
 from kneeage.core.result import PlateReport
 from kneeage.core.volume import Volume
@@ -28,9 +27,11 @@ from kneeage.infer.quality import image_quality
 from kneeage.infer.region import SitesSeen, age_regions, chosen_slices, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
 from kneeage.infer.stages import scar_share
-from kneeage.io.output import whole_file
+from kneeage.io.output import replace_file
 from kneeage.learn.data import SubjectRegions, save_regions
 from kneeage.learn.measured import truth_beside_measurement
+from kneeage.learn.prepared_cohort import Tell
+from kneeage.learn.progress import untold
 from kneeage.learn.virtual_people import Person
 from kneeage.phantom.cohort.body import height_cm, weight_kg
 from kneeage.phantom.cohort.subject import VirtualSubject
@@ -38,6 +39,7 @@ from kneeage.phantom.growth.stages import dedouit, schmeling_kellinghaus
 from kneeage.prepare.recipe import DEFAULT, prepare
 
 Facts = dict[str, Any]
+_MADE_WITH = "made_with.json"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class RegionJob:
     with_truth: bool = True
 
 
-def make_regions(folder: Path, people: Sequence[Person], job: RegionJob, workers: int, note: str) -> None:
+def make_regions(folder: Path, people: Sequence[Person], job: RegionJob, workers: int, tell: Tell = untold) -> None:
     """Make the regions and facts of virtual subjects; those that are there already are kept.
 
     Args:
@@ -67,21 +69,65 @@ def make_regions(folder: Path, people: Sequence[Person], job: RegionJob, workers
         people: The subjects.
         job: How they are made.
         workers: Number of processes.
-        note: What the progress bar says.
+        tell: Told how many subjects are made, and how many there will be.
 
     Raises:
+        UsageError: The folder holds regions that were made with another segmenter, or are of another size.
         WorkerError: A process died.
     """
+    _require_same_making(folder, job)
     missing = [person for person in people if not _facts_file(folder, person.seed).exists()]
-    done = on_cores(partial(_make_subject, folder, job), missing, workers) if missing else iter(())
-    for _ in track(done, description=note, total=len(missing), console=Console(stderr=True), transient=True):
-        pass
+    there = len(people) - len(missing)
+    tell(there, len(people))
+    made = on_cores(partial(_make_subject, folder, job), missing, workers) if missing else iter(())
+    for number, _ in enumerate(made, there + 1):
+        tell(number, len(people))
+
+
+def require_nobody_else(folder: Path, people: Sequence[Person]) -> None:
+    """Check that a cohort holds only the subjects that are asked for: all that lie there count.
+
+    Raises:
+        UsageError: It holds others, such as those of larger sizes or of another seed.
+    """
+    others = {path.stem for path in _facts_files(folder)} - {str(person.seed) for person in people}
+    if others:
+        raise UsageError(
+            f"{str(folder)!r} holds {len(others)} subjects that these sizes and seeds do not ask for, such as "
+            f"{min(others)}; choose another work folder, larger sizes, or remove their regions and facts"
+        )
 
 
 def read_facts(folder: Path) -> list[Facts]:
     """Read the facts of every subject of a cohort, in the order of their seeds."""
-    read = (json.loads(path.read_text(encoding="utf-8")) for path in (folder / "facts").glob("*.json"))
+    read = (json.loads(path.read_text(encoding="utf-8")) for path in _facts_files(folder))
     return sorted(read, key=lambda facts: int(facts["seed"]))
+
+
+def _facts_files(folder: Path) -> list[Path]:
+    """List the files of facts; what a killed process left half written has a name that begins with a dot."""
+    return list((folder / "facts").glob("[!.]*.json"))
+
+
+def _require_same_making(folder: Path, job: RegionJob) -> None:
+    """Write down what a cohort's regions are made with, or compare it with what is written there.
+
+    Raises:
+        UsageError: It is not the same.
+    """
+    path, age = folder / _MADE_WITH, job.age
+    wanted = {
+        "segmenter_sha256": hashlib.sha256(job.segmenter.read_bytes()).hexdigest(),
+        "region_shape": list(age.region_shape),
+        "slices": [age.min_slices, age.max_slices],
+    }
+    if not path.exists():
+        replace_file(path, json.dumps(wanted, indent=2) + "\n")
+    elif json.loads(path.read_text(encoding="utf-8")) != wanted:
+        raise UsageError(
+            f"{str(folder)!r} holds regions that were made with another segmenter, or are of another size; choose "
+            "another work folder, or remove this one"
+        )
 
 
 def regions_file(folder: Path, seed: int) -> Path:
@@ -119,8 +165,7 @@ def write_regions(folder: Path, subject: VirtualSubject, job: RegionJob) -> None
         slices = chosen_slices(sites, job.age.max_slices)
         facts |= {"slices": len(regions), "quality": asdict(image_quality(prepared.volume, regions, slices))}
         save_regions(regions_file(folder, subject.seed), SubjectRegions(regions, **_told(subject, facts)))
-    with whole_file(_facts_file(folder, subject.seed)) as temporary:
-        temporary.write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    replace_file(_facts_file(folder, subject.seed), json.dumps(facts) + "\n")
 
 
 @lru_cache(maxsize=2)

@@ -56,7 +56,7 @@ class Caller:
         secured = (self.tls.for_caller(), peer.host) if peer.secure else None
         link = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=secured, **options)
         if link.is_established:
-            return link
+            return with_own_answers(link)
         why = "takes none of these objects" if link.rejected_contexts else "does not answer"
         said = "declines the association" if link.is_rejected else why
         raise DeliveryError(f"the archive {peer.ae_title} {said}; check its address, and that it knows {self.ae_title}")
@@ -103,6 +103,19 @@ class Destination:
             yield partial(_store, link, peer)
         finally:
             link.release()
+
+
+def with_own_answers(link: Association) -> Association:
+    """Leave the answers of a peer to the thread that asked.
+
+    The library's own thread looks for requests of the peer meanwhile, and now and then takes an answer for one and
+    throws it away; who asked then waits until the time for an answer is over. A peer that we called has no requests
+    but inside an operation of ours, and those reach the thread that asked.
+    Source: pynetdicom issue 875; 3.0.4 still has it.
+    """
+    take = link.dimse.get_msg
+    link.dimse.get_msg = lambda block=False: take(block=True) if block else (None, None)  # type: ignore[method-assign]
+    return link
 
 
 def _store(link: Association, peer: DicomPeer, file: Path) -> None:

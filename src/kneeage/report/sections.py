@@ -96,8 +96,8 @@ def stage_definitions(result: Result, say: Words) -> list[str]:
     """Define every stage that a plate was given, each once."""
     found = [result.plates[site.name].stages for site in PLATE_SITES if site.name in result.plates]
     defined = [
-        *(_definition("plates.dedouit", f"stage.dedouit.{one.dedouit}", say) for one in found),
-        *(_definition("plates.schmeling", f"stage.schmeling.{one.schmeling_kellinghaus}", say) for one in found),
+        *(_definition("dedouit", f"stage.dedouit.{one.dedouit}", say) for one in found),
+        *(_definition("schmeling", f"stage.schmeling.{one.schmeling_kellinghaus}", say) for one in found),
     ]
     return [words for words in dict.fromkeys(defined) if words]
 
@@ -278,14 +278,16 @@ def _definition(system: str, key: str, say: Words) -> str:
     """Define a stage; empty for one that was not graded, or that is not one of the system's."""
     if key not in say.texts:
         return ""
-    return say("stage.definition", system=say(system), stage=key.rpartition(".")[2], words=say(key))
+    stage = key.rpartition(".")[2]
+    return say("stage.definition", system=say(f"system.{system}"), stage=stage, words=say(key))
 
 
 def _openness(openness: float | None, say: Words) -> str:
     """Write the share of the site that is still open."""
     if openness is None:
         return "–"
-    return say.percent(openness) if openness > 0 else f"{say.percent(0)} ({say('plates.closed')})"
+    share = say.percent(openness)
+    return share if openness > 0 else say("format.aside", text=share, note=say("plates.closed"))
 
 
 def _measured(value: float | None, unit: str, digits: int, say: Words) -> str:

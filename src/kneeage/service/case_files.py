@@ -93,6 +93,15 @@ class CaseFiles:
         """Folder of the results of a run."""
         return self._case(examination) / f"run-{number:d}"
 
+    def documents(self, examination: str, number: int) -> Path:
+        """Folder of the documents of a run, which are made after its results."""
+        return self._case(examination) / f"documents-{number:d}"
+
+    def find(self, examination: str, number: int, name: str) -> Path | None:
+        """Find a file of a run by a name of ours; None where it has none."""
+        places = (self.results(examination, number), self.documents(examination, number))
+        return next((place / name for place in places if (place / name).is_file()), None)
+
     def correction(self, examination: str, number: int) -> Path:
         """File of the labels that a run was given."""
         return self._case(examination) / f"correction-{number:d}.nii.gz"
@@ -101,17 +110,21 @@ class CaseFiles:
         """Remove every file of an examination."""
         shutil.rmtree(self._case(examination), ignore_errors=True)
 
-    def sweep(self, known: dict[str, set[str]]) -> None:
-        """Remove what a server that was killed left behind.
+    def sweep(self, known: dict[str, set[str] | None]) -> None:
+        """Remove what a server that was killed left behind; what the register does not know at all is left alone.
 
         Args:
-            known: Names of the uploads of each examination that the register knows.
+            known: Names of the uploads of each examination; None where it was purged.
         """
-        for case in self._cases.iterdir():
+        for key, names in known.items():
+            case = self._case(key)
+            if names is None:
+                shutil.rmtree(case, ignore_errors=True)
+                continue
             for folder in [*case.glob("incoming-*"), *case.glob(".*.part.*")]:
                 shutil.rmtree(folder, ignore_errors=True)
             for file in (case / "uploads").glob("*"):
-                if file.name not in known.get(case.name, set()):
+                if file.name not in names:
                     file.unlink()
 
     @property

@@ -1,7 +1,8 @@
-"""The worker of the workstation: takes a run, reads or estimates, keeps the documents, and says so in the register.
+"""The worker of the workstation: takes a run, reads or estimates, keeps what comes of it, and says so in the register.
 
-Documents are kept before the run is called done. A worker that takes over a run whose documents are there finishes it
-from them, so nothing is done twice.
+An answer is kept before its run is called done, and its documents before they are called made. A worker that takes over
+work whose files are there finishes it from them, so nothing is done twice. Documents are made of the examination that
+gave the answer where the same worker makes them; another one examines again, and keeps the result that was published.
 """
 
 from __future__ import annotations
@@ -27,27 +28,26 @@ from kneeage.core.errors import (
     UndecodableError,
     UsageError,
 )
-from kneeage.core.result import Outcome, Result
+from kneeage.core.result import Outcome
 from kneeage.core.volume import Volume
 from kneeage.decide.question import Question
-from kneeage.io.nifti import read_values, write_image
+from kneeage.io.nifti import read_values
 from kneeage.io.output import whole_folder
 from kneeage.io.ranking import is_tie
 from kneeage.io.read import load, survey
 from kneeage.io.series import Candidate
-from kneeage.pipeline import Examination, Examiner, refused, write_documents
+from kneeage.pipeline import RESULT_FILE, Examination, Examiner, Progress, refused
 from kneeage.service.audit import Journal
 from kneeage.service.case_files import CaseFiles
+from kneeage.service.documents import digests, published, read_result, write_answer, write_papers, write_result
 from kneeage.service.logs import log, log_failure
 from kneeage.service.migrate import migrate
 from kneeage.service.queue import LeaseLostError
-from kneeage.service.register import RunKind, RunState, Trouble
+from kneeage.service.register import CHOSEN_BUNDLE, CaseState, Register, RunKind, RunState, Trouble
 from kneeage.service.run_queue import CancelledError, RunEnd, RunQueue, Task
 from kneeage.service.shelf import Shelf
 from kneeage.service.tables import open_engine
 from kneeage.service.worker import renewed
-
-RESULT, IMAGE, EXPLANATION = "result.json", "image.nii.gz", "explanation.nii.gz"
 
 _CODES: dict[type[KneeAgeError], str] = {
     GeometryError: "geometry",
@@ -114,11 +114,17 @@ class Desk:
     name: str
     plan: DeskPlan
     _examiners: dict[str, Examiner] = field(default_factory=dict)
+    _answered: dict[tuple[str, int], Examination] = field(default_factory=dict)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The register's changes."""
+        return self.plan.journal()
 
     @cached_property
     def queue(self) -> RunQueue:
         """The line of runs."""
-        return RunQueue(self.plan.journal())
+        return RunQueue(self.journal)
 
     @cached_property
     def files(self) -> CaseFiles:
@@ -132,10 +138,15 @@ class Desk:
 
     def run(self, is_stopped: Callable[[], bool]) -> None:
         """Work until told to stop."""
-        self._examiner(self.shelf.first.id).load_networks()
+        self.warm_up()
         while not is_stopped():
             if not (self.queue.waits() and self.work_once()):
                 time.sleep(self.plan.poll_seconds)
+
+    def warm_up(self) -> None:
+        """Load the networks that will most likely be asked for, so that no request waits for them."""
+        chosen = self.shelf.usable(Register(self.journal).setting(CHOSEN_BUNDLE))
+        self._examiner(chosen.id).load_networks()
 
     def give_back(self) -> None:
         """Put what it holds back in the line."""
@@ -159,13 +170,14 @@ class Desk:
             end = self._ended(task)
             self.queue.finish(task, end)
         except LeaseLostError:
+            self._clear_up(task)
             return "lost to another worker"
         return end.state.value
 
     def _ended(self, task: Task) -> RunEnd:
         """Do a run, and turn what goes wrong into an end."""
         try:
-            return self._inspect(task) if task.kind is RunKind.INSPECT else self._estimate(task)
+            return self._work(task)
         except LeaseLostError:
             raise
         except CancelledError:
@@ -179,6 +191,12 @@ class Desk:
             words = f"unforeseen failure ({type(error).__name__}); the log has its place"
             return RunEnd(RunState.FAILED, reason=Trouble("unforeseen", words))
 
+    def _work(self, task: Task) -> RunEnd:
+        """Do what a run is for."""
+        if task.kind is RunKind.INSPECT:
+            return self._inspect(task)
+        return self._write_papers(task) if task.kind is RunKind.DOCUMENTS else self._estimate(task)
+
     def _inspect(self, task: Task) -> RunEnd:
         """List the series of an examination."""
         self.queue.step(task, "reading", 0.0)
@@ -190,56 +208,93 @@ class Desk:
         return RunEnd(RunState.DONE, case={"series": series, "notes": list(found.unreadable)[:100]})
 
     def _estimate(self, task: Task) -> RunEnd:
-        """Estimate, unless the documents are there already."""
-        place = self._place(task)
+        """Estimate, unless the answer is there already."""
+        place, number = self._place(task), task.number or 0
         if not place.exists():
             self.queue.step(task, "reading", 0.0)
-            series = load(self.files.source(task.examination), task.question.get("series"))
-            examination = self._examiner((task.bundle or {}).get("id", "")).examine(
-                series,
-                question_of(task.question, self.files.folder),
-                explain=bool(task.question.get("explain")),
-                labels=self._corrected(task, series.volume),
-                progress=lambda stage, share: self.queue.step(task, stage, share),
-            )
-            self.queue.step(task, "writing", 0.9)
+            examination = self._examine(task, number, lambda stage, share: self.queue.step(task, stage, share))
             with whole_folder(place) as whole:
-                write_all(examination, whole, str(task.question.get("lang", "en")))
+                write_answer(examination, whole)
+            self._answered.clear()
+            self._answered[task.examination, number] = examination
         return self._end_of(task, place, RunState.DONE)
+
+    def _write_papers(self, task: Task) -> RunEnd:
+        """Make the documents of an answer, unless they are there already."""
+        number, missing = task.base or 0, None
+        place = self.files.documents(task.examination, number)
+        if not place.exists():
+            examination = self._explained(task, self._remembered(task, number))
+            self.queue.step(task, "writing", 0.5)
+            with whole_folder(place) as whole:
+                missing = write_papers(examination, whole, str(task.question.get("lang", "en")))
+        made = digests(place)
+        reason = None if missing is None else Trouble("partly", missing)
+        return RunEnd(RunState.DONE, reason=reason, files=list(made), facts={"sha256": made})
+
+    def _remembered(self, task: Task, number: int) -> Examination:
+        """Give the examination whose answer was published; it is examined again where another worker gave it."""
+        found = self._answered.pop((task.examination, number), None)
+        if found is not None:
+            return found
+        self.queue.step(task, "reading", 0.0)
+        again = self._examine(task, number, lambda _stage, _share: self.queue.step(task, "reading", 0.1))
+        return published(again, self.files.results(task.examination, number))
+
+    def _explained(self, task: Task, examination: Examination) -> Examination:
+        """Find out where the age came from, where that is asked for."""
+        if not task.question.get("explain"):
+            return examination
+        self.queue.step(task, "explaining", 0.2)
+        return self._examiner(_bundle_of(task)).explained(examination)
+
+    def _examine(self, task: Task, number: int, progress: Progress) -> Examination:
+        """Read and answer."""
+        series = load(self.files.source(task.examination), task.question.get("series"))
+        return self._examiner(_bundle_of(task)).examine(
+            series,
+            question_of(task.question, self.files.folder),
+            labels=self._corrected(task.examination, number, series.volume),
+            progress=progress,
+        )
 
     def _refused(self, task: Task, error: InputRefusedError) -> RunEnd:
         """Turn a refusal into an end; a refused run has a result too."""
         if task.kind is RunKind.INSPECT:
             return RunEnd(RunState.REFUSED, reason=trouble(error))
+        if task.kind is RunKind.DOCUMENTS:
+            return RunEnd(RunState.FAILED, reason=trouble(error))
         place = self._place(task)
         with whole_folder(place) as whole:
-            result = refused(error, question_of(task.question, self.files.folder))
-            (whole / RESULT).write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            write_result(refused(error, question_of(task.question, self.files.folder)), whole)
         return self._end_of(task, place, RunState.REFUSED)
 
     def _end_of(self, task: Task, place: Path, done: RunState) -> RunEnd:
-        """Make the end of a run of its documents."""
-        content = (place / RESULT).read_bytes()
-        result = Result.model_validate_json(content)
+        """Make the end of a run of its answer."""
+        result, files = read_result(place), digests(place)
         state = RunState.REFUSED if result.outcome is Outcome.REFUSED else done
         reason = next((Trouble(one.code.value, one.message) for one in result.reasons), None)
         pixels = None if result.series is None else result.series.pixel_sha256
         given = self.files.correction(task.examination, task.number or 0)
-        facts = {"result_sha256": hashlib.sha256(content).hexdigest(), "pixel_sha256": pixels}
+        facts = {"result_sha256": files[RESULT_FILE], "pixel_sha256": pixels}
         if given.exists():
             facts["labels_sha256"] = hashlib.sha256(given.read_bytes()).hexdigest()
-        files = sorted(path.name for path in place.rglob("*") if path.is_file())
-        return RunEnd(state, result.outcome.value, result.estimated_age_years, reason, files, facts=facts)
+        return RunEnd(state, result.outcome.value, result.estimated_age_years, reason, list(files), facts=facts)
 
-    def _corrected(self, task: Task, image: Volume) -> Volume | None:
-        """Read the labels that a run was given."""
-        if task.kind is not RunKind.CORRECTION or task.number is None:
+    def _corrected(self, examination: str, number: int, image: Volume) -> Volume | None:
+        """Read the labels that a run was given; None where it was given none."""
+        given = self.files.correction(examination, number)
+        if not given.exists():
             return None
-        values = read_values(self.files.correction(task.examination, task.number))
-        return image.with_array(np.asarray(values.array, np.uint8))
+        return image.with_array(np.asarray(read_values(given).array, np.uint8))
+
+    def _clear_up(self, task: Task) -> None:
+        """Remove what was written after the examination had been purged, once its lease had ended."""
+        if Register(self.journal).case(task.examination).state is CaseState.PURGED:
+            self.files.remove(task.examination)
 
     def _place(self, task: Task) -> Path:
-        """Folder of the documents of a run."""
+        """Folder of the answer of a run."""
         return self.files.results(task.examination, task.number or 0)
 
     def _examiner(self, wanted: str) -> Examiner:
@@ -251,27 +306,6 @@ class Desk:
             self._examiners.clear()
             self._examiners[wanted] = Examiner(shelved.bundle, self.plan.threads)
         return self._examiners[wanted]
-
-
-def write_all(examination: Examination, folder: Path, lang: str) -> None:
-    """Write the documents of an examination, and what the viewer shows.
-
-    DICOM objects are left out where the source or this machine allows none.
-
-    Args:
-        examination: What to write about.
-        folder: Empty folder.
-        lang: Language of the report.
-    """
-    try:
-        write_documents(examination, folder, lang, "binary")
-    except (UsageError, InputRefusedError):
-        write_documents(examination, folder, lang)
-    series = examination.series
-    write_image(folder / IMAGE, series.volume, virtual=series.header.virtual)
-    if examination.explanation is not None:
-        older = examination.explanation.older_years
-        write_image(folder / EXPLANATION, older.with_array(np.nan_to_num(older.array)))
 
 
 def candidates(found: list[Candidate]) -> list[dict[str, Any]]:
@@ -296,6 +330,11 @@ def trouble(error: KneeAgeError) -> Trouble:
     """Say what went wrong."""
     code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "failed")
     return Trouble(code, str(error))
+
+
+def _bundle_of(task: Task) -> str:
+    """Give the identifier of the bundle that answers."""
+    return str((task.bundle or {}).get("id", ""))
 
 
 def _candidate(one: Candidate, *, is_chosen: bool) -> dict[str, Any]:

@@ -49,8 +49,10 @@ class RunKind(str, Enum):
     INSPECT = "inspect"
     ESTIMATE = "estimate"
     CORRECTION = "correction"
+    DOCUMENTS = "documents"
 
 
+CHOSEN_BUNDLE = "bundle"
 # In these an examination waits for its worker, and takes no other work.
 AT_WORK = (CaseState.INSPECTING, CaseState.QUEUED, CaseState.RUNNING)
 WAITING = (RunState.QUEUED.value, RunState.RUNNING.value)
@@ -82,6 +84,16 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Documents:
+    """How far the documents of a run are, which are made after its answer."""
+
+    state: RunState
+    stage: str
+    progress: float
+    reason: Trouble | None
+
+
+@dataclass(frozen=True)
 class Run:
     """One piece of work on an examination, as the register has it."""
 
@@ -101,6 +113,7 @@ class Run:
     estimated_age_years: float | None
     reason: Trouble | None
     files: list[str]
+    documents: Documents | None
 
 
 @dataclass(frozen=True)
@@ -221,7 +234,7 @@ class Register:
             number = None if order.kind is RunKind.INSPECT else _next_number(pen.connection, key)
             if place is not None and number is not None:
                 place(number)
-            pen.connection.execute(insert(RUNS).values(**self._new_run(key, who, order, number)))
+            pen.connection.execute(insert(RUNS).values(**queued(key, who, order, number, self._clock())))
             state = CaseState.INSPECTING if number is None else CaseState.QUEUED
             self._touch(pen.connection, key, state=state.value, reason_code=None, reason_message=None)
             sha256 = None if order.bundle is None else order.bundle["sha256"]
@@ -237,11 +250,12 @@ class Register:
         """
         with self.journal.writing() as pen:
             require_state(_state(pen.connection, key), AT_WORK, "nothing is at work here")
-            where = (RUNS.c.examination == key, RUNS.c.state == RunState.QUEUED.value)
+            where = (RUNS.c.examination == key, RUNS.c.kind != RunKind.DOCUMENTS.value)
+            waiting = update(RUNS).where(*where, RUNS.c.state == RunState.QUEUED.value)
             ended = {"state": RunState.CANCELLED.value, "finished_at": self._clock()}
-            is_waiting = pen.connection.execute(update(RUNS).where(*where).values(**ended)).rowcount > 0
-            running = (RUNS.c.examination == key, RUNS.c.state == RunState.RUNNING.value)
-            pen.connection.execute(update(RUNS).where(*running).values(cancel=True))
+            is_waiting = pen.connection.execute(waiting.values(**ended)).rowcount > 0
+            running = update(RUNS).where(*where, RUNS.c.state == RunState.RUNNING.value)
+            pen.connection.execute(running.values(cancel=True))
             self._touch(pen.connection, key, **({"state": CaseState.CANCELLED.value} if is_waiting else {}))
             pen.note(who, "cancelled", key)
         return self.case(key)
@@ -255,11 +269,12 @@ class Register:
             remove: Removes the files; called when the register says that they are gone.
 
         Raises:
-            StateError: It is at work, or purged.
+            StateError: It is at work, purged, or its documents are being written.
         """
         with self.journal.writing() as pen:
             state = _state(pen.connection, key)
             require_state(state, tuple(set(CaseState) - {*AT_WORK, CaseState.PURGED}), "it is at work, or purged")
+            _give_up_documents(pen.connection, key)
             gone: dict[str, Any] = {"state": CaseState.PURGED.value, "series": None, "notes": [], "reference": ""}
             self._touch(pen.connection, key, **gone, reason_message=None)
             blank: dict[str, Any] = {"question": {}, "files": [], "reason_message": None}
@@ -310,13 +325,15 @@ class Register:
         with reading(self.journal.engine) as connection:
             return list(connection.execute(select(EXAMINATIONS.c.id).where(*where)).scalars())
 
-    def known_files(self) -> dict[str, set[str]]:
-        """Give the names of the files of each examination that was not purged."""
-        found: dict[str, set[str]] = {}
-        query = select(FILES.c.examination, FILES.c.name).join(EXAMINATIONS)
+    def known_files(self) -> dict[str, set[str] | None]:
+        """Give the names of the files of each examination; None where it was purged."""
+        found: dict[str, set[str] | None] = {}
+        query = select(EXAMINATIONS.c.id, EXAMINATIONS.c.state, FILES.c.name).outerjoin(FILES)
         with reading(self.journal.engine) as connection:
-            for key, name in connection.execute(query.where(EXAMINATIONS.c.state != CaseState.PURGED.value)):
-                found.setdefault(key, set()).add(name)
+            for key, state, name in connection.execute(query):
+                names = found.setdefault(key, None if state == CaseState.PURGED.value else set())
+                if names is not None and name is not None:
+                    names.add(name)
         return found
 
     def setting(self, name: str) -> Any:
@@ -328,8 +345,8 @@ class Register:
     def choose_bundle(self, who: str, bundle: Mapping[str, Any]) -> None:
         """Note which bundle answers from now on."""
         with self.journal.writing() as pen:
-            pen.connection.execute(SETTINGS.delete().where(SETTINGS.c.name == "bundle"))
-            pen.connection.execute(insert(SETTINGS).values(name="bundle", value=bundle["id"]))
+            pen.connection.execute(SETTINGS.delete().where(SETTINGS.c.name == CHOSEN_BUNDLE))
+            pen.connection.execute(insert(SETTINGS).values(name=CHOSEN_BUNDLE, value=bundle["id"]))
             pen.note(who, "bundle chosen", None, bundle_sha256=bundle["sha256"])
 
     def _require_orderable(self, connection: Connection, key: str, order: Order) -> None:
@@ -338,32 +355,34 @@ class Register:
         require_state(state, tuple(set(CaseState) - {*AT_WORK, CaseState.PURGED}), "it is at work, or purged")
         if _size(connection, key)[0] == 0:
             raise StateError("the examination has no files; send them first")
-        query = select(func.count()).select_from(RUNS).where(RUNS.c.state.in_(WAITING))
+        where = (RUNS.c.state.in_(WAITING), RUNS.c.kind != RunKind.DOCUMENTS.value)
+        query = select(func.count()).select_from(RUNS).where(*where)
         if int(connection.execute(query).scalar_one()) >= self._most_waiting:
             raise BusyError(f"{self._most_waiting} examinations wait already; ask again in a minute")
         if order.kind is RunKind.INSPECT and _next_number(connection, key) > 1:
             raise StateError("the examination was read already")
 
-    def _new_run(self, key: str, who: str, order: Order, number: int | None) -> dict[str, Any]:
-        """Give the row of a new run."""
-        return {
-            "examination": key,
-            "kind": order.kind.value,
-            "number": number,
-            "base": order.base,
-            "state": RunState.QUEUED.value,
-            "stage": "queued",
-            "progress": 0.0,
-            "created_at": self._clock(),
-            "created_by": who,
-            "question": dict(order.question),
-            "bundle": None if order.bundle is None else dict(order.bundle),
-            "files": [],
-        }
-
     def _touch(self, connection: Connection, key: str, **values: Any) -> None:
         """Change an examination, and note when."""
         touch(connection, key, self._clock(), **values)
+
+
+def queued(key: str, who: str, order: Order, number: int | None, now: float) -> dict[str, Any]:
+    """Give the row of a run that waits in the line."""
+    return {
+        "examination": key,
+        "kind": order.kind.value,
+        "number": number,
+        "base": order.base,
+        "state": RunState.QUEUED.value,
+        "stage": "queued",
+        "progress": 0.0,
+        "created_at": now,
+        "created_by": who,
+        "question": dict(order.question),
+        "bundle": None if order.bundle is None else dict(order.bundle),
+        "files": [],
+    }
 
 
 def touch(connection: Connection, key: str, now: float, **values: Any) -> None:
@@ -405,8 +424,10 @@ def _next_number(connection: Connection, key: str) -> int:
 
 def _runs(connection: Connection, key: str) -> list[Run]:
     """Give the numbered runs of an examination, oldest first."""
-    query = select(RUNS).where(RUNS.c.examination == key, RUNS.c.number.is_not(None)).order_by(RUNS.c.number)
-    return [_run(row) for row in connection.execute(query).mappings()]
+    query = select(RUNS).where(RUNS.c.examination == key).order_by(RUNS.c.number, RUNS.c.id)
+    rows = connection.execute(query).mappings().all()
+    made = {row["base"]: _documents(row) for row in rows if row["kind"] == RunKind.DOCUMENTS.value}
+    return [_run(row, made.get(row["number"])) for row in rows if row["number"] is not None]
 
 
 def _short(connection: Connection, row: RowMapping) -> Case:
@@ -422,11 +443,31 @@ def _case(row: RowMapping, size: tuple[int, int], runs: list[Run]) -> Case:
     return Case(**values, state=state, files=size[0], bytes=size[1], reason=_trouble(row), runs=runs)
 
 
-def _run(row: RowMapping) -> Run:
+def _run(row: RowMapping, documents: Documents | None) -> Run:
     """Make a run of its row."""
-    made = ("kind", "state", "reason")
+    made = ("kind", "state", "reason", "documents")
     values = {name: row[name] for name in Run.__dataclass_fields__ if name not in made}
-    return Run(**values, kind=RunKind(row["kind"]), state=RunState(row["state"]), reason=_trouble(row))
+    kind, state = RunKind(row["kind"]), RunState(row["state"])
+    return Run(**values, kind=kind, state=state, reason=_trouble(row), documents=documents)
+
+
+def _documents(row: RowMapping) -> Documents:
+    """Make of its row how far the documents of a run are."""
+    return Documents(RunState(row["state"]), row["stage"], row["progress"], _trouble(row))
+
+
+def _give_up_documents(connection: Connection, key: str) -> None:
+    """Take documents that nobody has begun to write out of the line.
+
+    Raises:
+        StateError: A worker is writing some.
+    """
+    where = (RUNS.c.examination == key, RUNS.c.kind == RunKind.DOCUMENTS.value)
+    running = select(RUNS.c.id).where(*where, RUNS.c.state == RunState.RUNNING.value)
+    if connection.execute(running).first() is not None:
+        raise StateError("the documents of the examination are being written; ask again in a moment")
+    waiting = update(RUNS).where(*where, RUNS.c.state == RunState.QUEUED.value)
+    connection.execute(waiting.values(state=RunState.CANCELLED.value))
 
 
 def _trouble(row: RowMapping) -> Trouble | None:

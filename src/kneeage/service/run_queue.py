@@ -1,4 +1,8 @@
-"""The line of runs: workers take them by leases; killed at any moment, no run is lost or done twice."""
+"""The line of runs: workers take them by leases; killed at any moment, no run is lost or done twice.
+
+The documents of an answer are a piece of work of their own, put into the line in the transaction that publishes the
+answer. Answers go before documents, so that nobody waits for an answer because others want theirs printed.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, insert, select, true, update
 
 from kneeage.core.errors import KneeAgeError
 from kneeage.service.audit import Journal, Pen
 from kneeage.service.queue import MOST_DEATHS, LeaseLostError
-from kneeage.service.register import CaseState, RunKind, RunState, Trouble, touch
+from kneeage.service.register import CaseState, Order, RunKind, RunState, Trouble, queued, touch
 from kneeage.service.tables import RUNS, reading, writing
 
 SYSTEM = "system"
@@ -24,6 +28,7 @@ _ENDED = {
     RunState.CANCELLED: CaseState.CANCELLED,
 }
 _ENDED_INSPECTION = {**_ENDED, RunState.DONE: CaseState.READY, RunState.REFUSED: CaseState.UNREADABLE}
+_TURN = {RunKind.INSPECT: 0, RunKind.ESTIMATE: 1, RunKind.CORRECTION: 1, RunKind.DOCUMENTS: 2}
 
 
 class CancelledError(KneeAgeError, RuntimeError):
@@ -32,7 +37,7 @@ class CancelledError(KneeAgeError, RuntimeError):
 
 @dataclass(frozen=True)
 class Task:
-    """A run that a worker holds."""
+    """A run that a worker holds; ``base`` is the run that is corrected, or whose documents are made."""
 
     id: int
     examination: str
@@ -89,7 +94,7 @@ class RunQueue:
             return connection.execute(select(RUNS.c.id).where(where).limit(1)).first() is not None
 
     def claim(self, worker: str, lease_seconds: float) -> Task | None:
-        """Take the run that has waited longest, inspections first.
+        """Take the run that has waited longest: inspections first, documents last.
 
         Args:
             worker: A name that no other worker has, nor had.
@@ -98,18 +103,18 @@ class RunQueue:
         now = self._clock()
         with self._journal.writing() as pen:
             self._take_back(pen, RUNS.c.lease_until < now, "its worker was killed or lost contact")
-            first = case((RUNS.c.kind == RunKind.INSPECT.value, 0), else_=1)
-            query = select(RUNS).where(RUNS.c.state == RunState.QUEUED.value).order_by(first, RUNS.c.created_at)
+            turn = case({kind.value: at for kind, at in _TURN.items()}, value=RUNS.c.kind)
+            query = select(RUNS).where(RUNS.c.state == RunState.QUEUED.value).order_by(turn, RUNS.c.created_at)
             row = pen.connection.execute(query.limit(1)).mappings().first()
             if row is None:
                 return None
             held = {"state": RunState.RUNNING.value, "worker": worker, "lease_until": now + lease_seconds}
             pen.connection.execute(update(RUNS).where(RUNS.c.id == row["id"]).values(**held, started_at=now))
-            kind = RunKind(row["kind"])
-            if kind is not RunKind.INSPECT:
-                touch(pen.connection, row["examination"], now, state=CaseState.RUNNING.value)
-            plain = {name: row[name] for name in ("id", "examination", "number", "base", "question", "bundle")}
-            return Task(**plain, kind=kind, worker=worker)
+            task = _task(row, worker)
+            is_answer = task.kind in (RunKind.ESTIMATE, RunKind.CORRECTION)
+            state = {"state": CaseState.RUNNING.value} if is_answer else {}
+            touch(pen.connection, task.examination, now, **state)
+            return task
 
     def renew(self, task: Task, lease_seconds: float) -> None:
         """Keep a run for longer.
@@ -142,7 +147,7 @@ class RunQueue:
         """
         with self._journal.writing() as pen:
             _change_held(pen.connection, task)
-            self._end(pen, task.id, task.examination, task.kind, task.number, end)
+            self._end(pen, task, end)
 
     def give_back(self, worker: str) -> None:
         """Put what a worker holds back in the line, because the worker is told to stop."""
@@ -154,6 +159,11 @@ class RunQueue:
         """Put what a dead worker held back in the line; a run that too many workers died on fails."""
         with self._journal.writing() as pen:
             self._take_back(pen, RUNS.c.worker == worker, reason)
+
+    def recover(self) -> None:
+        """Put back what workers of a server that was killed held; called before the first worker starts."""
+        with self._journal.writing() as pen:
+            self._take_back(pen, true(), "the server was killed")
 
     def is_overdue(self, worker: str, limit_seconds: float) -> bool:
         """Say whether a worker has held its run for longer than a limit."""
@@ -172,33 +182,63 @@ class RunQueue:
             why = Trouble("worker_died", f"{deaths} workers died on it, the last because {reason}")
             if row["cancel"] or deaths >= MOST_DEATHS:
                 end = RunEnd(RunState.CANCELLED) if row["cancel"] else RunEnd(RunState.FAILED, reason=why)
-                self._end(pen, row["id"], row["examination"], RunKind(row["kind"]), row["number"], end)
+                self._end(pen, _task(row, ""), end)
             else:
                 touch(pen.connection, row["examination"], self._clock())
 
-    def _end(self, pen: Pen, run: int, key: str, kind: RunKind, number: int | None, end: RunEnd) -> None:
+    def _end(self, pen: Pen, task: Task, end: RunEnd) -> None:
         """End a run and tell its examination."""
         now = self._clock()
         code = None if end.reason is None else end.reason.code
         told = {"reason_code": code, "reason_message": None if end.reason is None else end.reason.message}
+        self._note_end(pen, task, end, told)
+        if task.kind is RunKind.DOCUMENTS:
+            _add_files(pen.connection, task, end.files)
+            touch(pen.connection, task.examination, now)
+        else:
+            state = (_ENDED_INSPECTION if task.kind is RunKind.INSPECT else _ENDED)[end.state]
+            touch(pen.connection, task.examination, now, state=state.value, **told, **end.case)
+        if task.number is not None and end.state is RunState.DONE:
+            self._order_documents(pen, task)
+        run = task.base if task.kind is RunKind.DOCUMENTS else task.number
+        facts = {"run": run, "outcome": end.outcome, "reason": code, **end.facts}
+        pen.note(SYSTEM, f"{task.kind.value} {end.state.value}", task.examination, **facts)
+
+    def _note_end(self, pen: Pen, task: Task, end: RunEnd, told: Mapping[str, Any]) -> None:
+        """Write the end of a run into its row."""
         values = {
             "state": end.state.value,
             "stage": "done",
             "progress": 1.0,
-            "finished_at": now,
+            "finished_at": self._clock(),
             "outcome": end.outcome,
             "estimated_age_years": end.estimated_age_years,
             "files": end.files,
             "lease_until": None,
         }
-        pen.connection.execute(update(RUNS).where(RUNS.c.id == run).values(**values, **told))
-        state = (_ENDED_INSPECTION if kind is RunKind.INSPECT else _ENDED)[end.state]
-        touch(pen.connection, key, now, state=state.value, **told, **end.case)
-        facts = {"run": number, "outcome": end.outcome, "reason": code, **end.facts}
-        pen.note(SYSTEM, f"{kind.value} {end.state.value}", key, **facts)
+        pen.connection.execute(update(RUNS).where(RUNS.c.id == task.id).values(**values, **told))
+
+    def _order_documents(self, pen: Pen, task: Task) -> None:
+        """Put the documents of an answer into the line."""
+        order = Order(RunKind.DOCUMENTS, task.question, task.bundle, task.number)
+        row = queued(task.examination, SYSTEM, order, None, self._clock())
+        pen.connection.execute(insert(RUNS).values(**row))
 
 
 _BACK: dict[str, Any] = {"state": RunState.QUEUED.value, "stage": "queued", "worker": None, "lease_until": None}
+
+
+def _task(row: RowMapping, worker: str) -> Task:
+    """Make the task of a row."""
+    plain = {name: row[name] for name in ("id", "examination", "number", "base", "question", "bundle")}
+    return Task(**plain, kind=RunKind(row["kind"]), worker=worker)
+
+
+def _add_files(connection: Connection, task: Task, files: list[str]) -> None:
+    """Name the documents of a run among its files."""
+    where = (RUNS.c.examination == task.examination, RUNS.c.number == task.base)
+    known = connection.execute(select(RUNS.c.files).where(*where)).scalar_one()
+    connection.execute(update(RUNS).where(*where).values(files=[*known, *files]))
 
 
 def _change_held(connection: Connection, task: Task, **values: Any) -> None:

@@ -64,6 +64,11 @@ class Shelf:
         """The first one that can be used."""
         return next(one for one in self.items if one.bundle is not None)
 
+    def usable(self, wanted: object) -> Shelved:
+        """Give the bundle of this identifier if it can be used, else the first one that can."""
+        found = self.find(str(wanted))
+        return found if found is not None and found.bundle is not None else self.first
+
     def find(self, wanted: str) -> Shelved | None:
         """Give a bundle by its identifier."""
         return next((one for one in self.items if one.id == wanted), None)

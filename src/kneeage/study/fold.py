@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
@@ -32,6 +31,7 @@ from kneeage.learn.metrics_file import METRICS_FILE as TRAINING_LOG_FILE
 from kneeage.learn.metrics_file import read_metrics
 from kneeage.learn.predict import Answering, SubjectAnswer, age_model_answers, end_to_end_answers, plate_dice_counts
 from kneeage.learn.prepared_cohort import PreparedCohort, RegionJob, SliceJob, Tell, prepare_cohort
+from kneeage.learn.progress import Counting, uncounted, untold
 from kneeage.learn.segmenter import train_segmenter
 from kneeage.learn.stages import age_stage, segment_stage
 from kneeage.study.classes import class_probabilities, class_shares
@@ -60,8 +60,6 @@ _SEGMENTER_FILE, _REGIONS, _SLICES, _DEALT = "segmenter.onnx", "regions", "slice
 MOST_ROWS = 250
 
 Say = Callable[[str], None]
-# Shows how far a stage is, while its block lasts; see ``kneeage.cli.speak.counting``.
-Counting = Callable[[str], AbstractContextManager[Tell]]
 Prepared = Mapping[Group, PreparedCohort]
 
 
@@ -124,11 +122,6 @@ class _Material:
     dice: Mapping[Group, Mapping[str, Mapping[str, tuple[int, int]]]]
 
 
-def uncounted(_words: str) -> AbstractContextManager[Tell]:
-    """Show nothing; a `Counting`."""
-    return nullcontext(_silent)
-
-
 def run_fold(
     job: FoldJob,
     fold: int,
@@ -181,14 +174,14 @@ def _trained(job: FoldJob, fold: int, run: Runner, aloud: Aloud) -> tuple[_Mater
     training = job.settings.training
     place = fold_folder(job.run, fold)
     if training.model == END_TO_END:
-        slices = job.prepare_once(run, _silent)
+        slices = job.prepare_once(run, untold)
         segmenter = _segmenter(job, fold, slices, aloud.say)
         material = _material(job, fold, slices, dice=_unet_dice(job, fold, slices, segmenter))
         learned = _labelled(job, material.learned)
         aloud.say(f"training end to end on {len(learned)} subjects")
         train_end_to_end(learned, material.tested, segmenter, training.end_to_end, place / END_TO_END)
         return material, place / END_TO_END / LAST_CHECKPOINT, end_to_end_answers
-    regions = job.prepare_once(run, _silent) if job.bundle is not None else _own_regions(job, fold, run, aloud)
+    regions = job.prepare_once(run, untold) if job.bundle is not None else _own_regions(job, fold, run, aloud)
     material = _material(job, fold, regions, dice=_region_dice(job, fold, regions))
     aloud.say(f"training the age model on {len(material.learned)} subjects")
     train_age_model(material.learned, material.tested, training.age_model, place / AGE_MODEL)
@@ -212,7 +205,7 @@ def _own_regions(job: FoldJob, fold: int, run: Runner, aloud: Aloud) -> Prepared
     """Cut regions with a segmenter that is trained inside the fold."""
     place, deal = fold_folder(job.run, fold), job.settings.deal
     exported = place / _SEGMENTER_FILE
-    checkpoint = _segmenter(job, fold, job.prepare_once(run, _silent), aloud.say)
+    checkpoint = _segmenter(job, fold, job.prepare_once(run, untold), aloud.say)
     if not exported.exists():
         temporary = exported.with_suffix(".part")
         temporary.write_bytes(export_segmenter(checkpoint))
@@ -444,10 +437,6 @@ def _config(job: FoldJob, fold: int) -> dict[str, Any]:
 def _labelled(job: FoldJob, files: Sequence[Path]) -> list[Path]:
     """Keep the files of labelled subjects; a file is named after its subject."""
     return [path for path in files if path.stem in job.labelled]
-
-
-def _silent(_done: int, _total: int) -> None:
-    """Say nothing of a progress that somebody else shows."""
 
 
 def duration(seconds: float) -> str:

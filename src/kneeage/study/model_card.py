@@ -151,7 +151,7 @@ def _references(manifest: BundleManifest) -> str:
 def _growth(manifest: BundleManifest) -> str:
     """Say how the limits of growth were set."""
     limits = manifest.growth_limits
-    return f"{limits[0].quantile:.1%} of reference knees do" if limits else "growth allows (not judged)"
+    return f"{100 * limits[0].quantile:g} % of reference knees do" if limits else "growth allows (not judged)"
 
 
 def _quality(manifest: BundleManifest) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from kneeage.cohort.folder import Cohort, read_cohort
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.errors import InputRefusedError
-from kneeage.core.manifest import BundleManifest, Lineage
+from kneeage.core.manifest import BUNDLE_SCHEMA_VERSION, BundleManifest, Lineage
 from kneeage.core.result import Result
 from kneeage.decide.posterior import FloatArray
 from kneeage.decide.question import Question
@@ -84,7 +84,8 @@ def recalibrated(parent: Bundle, subjects: Sequence[LocalSubject]) -> BundleMani
         after={name: round(value, 4) for name, value in after.items() if np.isfinite(value)},
     )
     fitted = fit_local(parent.manifest, subjects)
-    return fitted.model_copy(update={"name": f"{parent.manifest.name}-recalibrated", "lineage": lineage})
+    named = {"name": f"{parent.manifest.name}-recalibrated", "schema_version": BUNDLE_SCHEMA_VERSION}
+    return fitted.model_copy(update={**named, "lineage": lineage})
 
 
 def answers(examiner: Examiner, cohort: Cohort, advance: Advance = lambda _done, _total: None) -> list[LocalSubject]:

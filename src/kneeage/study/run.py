@@ -19,6 +19,7 @@ from kneeage.io.bundle import Bundle, load_bundle
 from kneeage.io.output import replace_file, require_free
 from kneeage.learn.prepared_cohort import PreparedCohort, prepare_cohort
 from kneeage.learn.presets import save_config
+from kneeage.learn.progress import Counting
 from kneeage.learn.virtual_bundle import proved_seeds
 from kneeage.study.audit import (
     Traces,
@@ -30,7 +31,7 @@ from kneeage.study.audit import (
 from kneeage.study.best_reader import READERS, BestReader, as_plain, group_ceilings
 from kneeage.study.checking import LABELLED, PIXELS, STUDY, CheckJob
 from kneeage.study.collect import finished_predictions, write_documents
-from kneeage.study.fold import END_TO_END, Counting, FoldJob, Say, duration, run_fold
+from kneeage.study.fold import END_TO_END, FoldJob, Say, duration, run_fold
 from kneeage.study.people import Excluded, People, in_classes, read_people
 from kneeage.study.predictions import Group
 from kneeage.study.results import AuditFinding

@@ -14,6 +14,7 @@ from kneeage.core.anatomy import Sex
 from kneeage.core.manifest import ThresholdPolicy, ThresholdRule
 from kneeage.core.result import ErrorRate, ThresholdDecision, ThresholdErrors
 from kneeage.decide.policy import Limits
+from kneeage.decide.posterior import FloatArray
 from kneeage.study.intervals import proportion
 from kneeage.study.predicted import Predicted
 
@@ -22,6 +23,12 @@ LIMIT = 0.01
 # The bound is tuned to this share of the limit where there are subjects enough. Source: ours, by simulation
 # (docs/decision.md): a bound tuned to the limit itself is over it on every second fresh cohort.
 TUNED_SHARE = 1 / 3
+# Ranks alone need 1,000 subjects to keep the bound on 19 of 20 fresh cohorts; fewer do where a limit is also at least
+# what so many of similar subjects reach, read off the tail of so many of the tuning subjects. Source: ours, by
+# simulation (docs/decision.md).
+RARE_SHARE, TAIL_SHARE = 1 / 1000, 1 / 10
+# Probabilities nearer to 0 and 1 count as this near. Source: ours; log-odds end somewhere.
+_NEAREST = 1e-9
 WINDOW_YEARS = 2.0
 # A decision is never taken against the more probable side.
 _EVEN = 0.5
@@ -130,13 +137,36 @@ def _chances(subjects: Sequence[Predicted], age_years: float) -> list[float]:
     return [subject.distribution.at_least(age_years) for subject in subjects]
 
 
+def rare_chance(chances: Sequence[float] | FloatArray) -> float:
+    """Give the probability that one of a thousand similar subjects would reach.
+
+    Between a threshold's minors and adults of a calibrated reader the log-odds x change their density by exp(x), so
+    that the upper tail of the minors falls off exponentially, or faster; where it is made of closed knees, which all
+    look alike, it ends.
+
+    Args:
+        chances: Probabilities of the tuning subjects, 0 to 1.
+
+    Source: Weissman 1978, J. Am. Stat. Assoc. 73:812-815 (a quantile beyond the sample, from its k largest values).
+    """
+    near = np.clip(np.sort(chances), _NEAREST, 1 - _NEAREST)
+    odds = np.log(near / (1 - near))
+    count = max(1, round(TAIL_SHARE * len(odds)))
+    beyond = float(np.mean(odds[-count:] - odds[-count - 1]))
+    rare = odds[-count - 1] + beyond * np.log(count / len(odds) / RARE_SHARE)
+    return float(1 / (1 + np.exp(-rare)))
+
+
 def _just_above(chances: Sequence[float], limit: float) -> float | None:
-    """Give the smallest probability that no more than the tolerated number of subjects reach; None: there is none."""
+    """Give a probability that no more than the tolerated number of subjects reach, nor would one of a thousand.
+
+    None: there is no such probability, or too few subjects to tell.
+    """
     tolerated = tolerated_errors(len(chances), limit)
     if tolerated is None:
         return None
     largest = sorted(chances, reverse=True)[tolerated]
-    return max(float(np.nextafter(largest, 2.0)), _EVEN) if largest < 1 else None
+    return max(float(np.nextafter(largest, 2.0)), rare_chance(chances), _EVEN) if largest < 1 else None
 
 
 def _strictest(limits: Sequence[float | None]) -> float | None:

@@ -25,6 +25,7 @@ from kneeage.infer.quality import ImageQuality, fit_quality_limits
 from kneeage.io.bundle import DATASHEET_FILE, write_bundle
 from kneeage.learn.calibrate import fit_temperature, fit_thickness, true_places
 from kneeage.learn.judge import Judged, Told, graded, judge, load_networks
+from kneeage.learn.progress import Counting, uncounted
 from kneeage.learn.virtual_bundle import VirtualBundleSettings, train_virtual_networks, virtual_manifest
 from kneeage.learn.virtual_regions import Facts, read_facts
 from kneeage.phantom.cohort.presets import PRESETS
@@ -50,15 +51,17 @@ class Material:
     Args:
         work: The work folder.
         networks: Its age networks.
+        counting: Shows how far their reading is.
     """
 
     work: Path
     networks: Sequence[Network]
+    counting: Counting = uncounted
 
     def judged(self, cohort: str, manifest: BundleManifest, told: Told | None = None) -> Judged:
         """Let the networks judge a cohort."""
-        note = f"reading ages: {cohort}"
-        return judge(self.work / cohort, self.networks, manifest, told or Told(), note)
+        with self.counting(f"Reading ages, {cohort} cohort") as tell:
+            return judge(self.work / cohort, self.networks, manifest, told or Told(), tell)
 
     def predictions(self, cohort: str, manifest: BundleManifest) -> list[Predicted]:
         """Give what is said of a cohort's subjects, with their sex and without."""
@@ -75,26 +78,29 @@ class Material:
         return [known for known in everyone if known["slices"]]
 
 
-def make_virtual_bundle(folder: Path, work: Path, settings: VirtualBundleSettings | None = None) -> BundleManifest:
+def make_virtual_bundle(
+    folder: Path, work: Path, settings: VirtualBundleSettings | None = None, counting: Counting = uncounted
+) -> BundleManifest:
     """Make the bundle from seeds.
 
     Args:
         folder: Folder of the bundle; one that lies there is replaced.
         work: Folder of what is made on the way; a broken-off run goes on from it.
         settings: How large everything is; that of the shipped bundle when None.
+        counting: Shows how far each part is.
 
     Returns:
         The manifest of the bundle that was written.
 
     Raises:
-        UsageError: The work folder holds runs with other settings.
+        UsageError: The work folder holds runs with other settings, other subjects, or another segmenter's regions.
         InputRefusedError: The segmenter found no plates in a cohort.
         OutputError: A folder cannot be written.
     """
     settings = settings or VirtualBundleSettings()
-    files = train_virtual_networks(work, settings)
+    files = train_virtual_networks(work, settings, counting=counting)
     manifest = virtual_manifest(work, settings)
-    material = Material(work, load_networks(work, manifest, settings.workers))
+    material = Material(work, load_networks(work, manifest, settings.workers), counting)
     manifest = fitted(material, manifest, settings)
     numbers = held_out_numbers(manifest, material.judged("test", manifest), read_facts(work / "test"))
     manifest = manifest.model_copy(update={"held_out": numbers})

@@ -51,6 +51,7 @@ def make_app(settings: WebSettings) -> FastAPI:
         app.include_router(router)
     app.add_api_route("/healthz", Health, methods=["GET"], include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), "static")
+    app.add_api_route("/{path:path}", pages.unknown, methods=["GET"], include_in_schema=False)
     handle_errors(app)
     app.add_middleware(Guard, settings=settings)
     return app

@@ -14,7 +14,7 @@ from kneeage.service.accounts import Accounts
 from kneeage.service.audit import Journal
 from kneeage.service.case_files import CaseFiles
 from kneeage.service.migrate import migrate
-from kneeage.service.register import Register
+from kneeage.service.register import CHOSEN_BUNDLE, Register
 from kneeage.service.shelf import Shelf, Shelved
 from kneeage.service.tables import open_engine
 from kneeage.web.hub import Hub
@@ -54,9 +54,7 @@ class Office:
     @property
     def chosen(self) -> Shelved:
         """The bundle that answers where none is named."""
-        wanted = self.register.setting("bundle")
-        found = None if wanted is None else self.shelf.find(str(wanted))
-        return found if found is not None and found.bundle is not None else self.shelf.first
+        return self.shelf.usable(self.register.setting(CHOSEN_BUNDLE))
 
 
 def open_office(settings: WebSettings) -> Office:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, TemplateNotFound, select_autoescape
 
@@ -63,6 +63,17 @@ def examination(request: Request, office: TheOffice, key: str) -> Response:
 def correct(request: Request, office: TheOffice, key: str) -> Response:
     """The correction of its labels."""
     return _of_examination(request, office, "correct", key)
+
+
+def unknown(request: Request, office: TheOffice, path: str) -> Response:
+    """What is not there: a page that says so, or an error of the API.
+
+    Raises:
+        HTTPException: It would be a part of the API.
+    """
+    if path.startswith("api/"):
+        raise HTTPException(404)
+    return page(request, office, "error", status=404)
 
 
 def page(

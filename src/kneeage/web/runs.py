@@ -1,10 +1,10 @@
-"""Routes of runs: ask, correct, compare, download."""
+"""Routes of runs: ask, correct, compare, download; a run has its answer before its documents."""
 
 from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,7 +21,7 @@ from kneeage.core.volume import Volume
 from kneeage.decide.prior import fit_prior, parse_prior
 from kneeage.infer.correct import plate_values, read_corrected, with_plates
 from kneeage.io.nifti import read_values, write_labels
-from kneeage.service.register import CaseState, Order, Run, RunKind, UnknownCaseError
+from kneeage.service.register import WAITING, CaseState, Order, Run, RunKind, StateError, UnknownCaseError
 from kneeage.service.shelf import Shelved
 from kneeage.web.errors import WebError, responses
 from kneeage.web.office import Office, office_of
@@ -109,13 +109,13 @@ def compare(office: TheOffice, _user: Reader, key: Id, a: Version, b: Version) -
     )
 
 
-@router.get("/runs/{number}/result", responses=responses(404, 410))
+@router.get("/runs/{number}/result", responses=responses(404, 409, 410))
 def show_result(office: TheOffice, _user: Reader, key: Id, number: Number) -> Result:
     """Give the answer of a run."""
     return _result(office, key, number)
 
 
-@router.get("/runs/{number}/files/{name}", responses={**responses(404, 410), **_FILES})
+@router.get("/runs/{number}/files/{name}", responses={**responses(404, 409, 410), **_FILES})
 def download(
     office: TheOffice,
     user: Reader,
@@ -224,10 +224,10 @@ def _side(office: Office, key: str, number: int) -> Side:
 
 def _label_changes(office: Office, key: str, a: int, b: int) -> LabelChanges | None:
     """Count where the labels of two versions differ; None where one has none, or they show different series."""
-    paths = [office.files.results(key, number) / _LABELS_FILE for number in (a, b)]
-    if not all(path.exists() for path in paths):
+    paths = [office.files.find(key, number, _LABELS_FILE) for number in (a, b)]
+    if paths[0] is None or paths[1] is None:
         return None
-    first, second = (_labels(path) for path in paths)
+    first, second = _labels(paths[0]), _labels(paths[1])
     if first.shape != second.shape:
         return None
     changed = int(np.count_nonzero(first.array != second.array))
@@ -250,7 +250,8 @@ def _document(office: Office, key: str, number: int, name: FileName) -> Path:
     """Find a document, or make the archive of all."""
     if name is FileName.ALL:
         _path(office, key, number, FileName.RESULT.value)
-        return _zipped(office.files.results(key, number))
+        _require_made(office, key, number)
+        return _zipped((office.files.results(key, number), office.files.documents(key, number)))
     folder = "dicom/" if name.value.endswith(_DICOM) else ""
     return _path(office, key, number, folder + name.value)
 
@@ -261,17 +262,30 @@ def _path(office: Office, key: str, number: int, name: str) -> Path:
     if case.state is CaseState.PURGED:
         raise WebError(410, "not_kept", "the images and documents of this examination were purged")
     case.run(number)
-    path = office.files.results(key, number) / name
-    if not path.is_file():
+    path = office.files.find(key, number, name)
+    if path is None:
+        _require_made(office, key, number)
         raise UnknownCaseError(f"run {number} has no such document")
     return path
 
 
-def _zipped(folder: Path) -> Path:
-    """Put all documents of a run into a temporary archive."""
+def _require_made(office: Office, key: str, number: int) -> None:
+    """Refuse what is still being made.
+
+    Raises:
+        StateError: The documents of the run are not there yet.
+    """
+    documents = office.register.case(key).run(number).documents
+    if documents is not None and documents.state.value in WAITING:
+        raise StateError("the documents are being made; ask again in a moment")
+
+
+def _zipped(folders: Sequence[Path]) -> Path:
+    """Put all files of a run into a temporary archive."""
     with _temporary_zip() as (path, archive):
-        for file in sorted(one for one in folder.rglob("*") if one.is_file()):
-            archive.write(file, file.relative_to(folder).as_posix())
+        for folder in folders:
+            for file in sorted(one for one in folder.rglob("*") if one.is_file()):
+                archive.write(file, file.relative_to(folder).as_posix())
     return path
 
 

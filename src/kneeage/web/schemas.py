@@ -161,6 +161,15 @@ class BundleName(BaseModel):
     population: str
 
 
+class DocumentsBody(BaseModel):
+    """How far the documents of a run are, which are made after its answer."""
+
+    state: RunState
+    stage: str
+    progress: float
+    reason: Reason | None = Field(description="why there are none, or why some are missing")
+
+
 class RunBody(BaseModel):
     """One piece of work on an examination."""
 
@@ -179,7 +188,8 @@ class RunBody(BaseModel):
     reason: Reason | None
     bundle: BundleName | None
     question: dict[str, Any]
-    files: list[str]
+    files: list[str] = Field(description="what can be downloaded by now")
+    documents: DocumentsBody | None = Field(description="null: none are made, because there is no answer")
 
 
 class ShortCase(BaseModel):

@@ -46,6 +46,7 @@ def serve(settings: WebSettings, stopped: threading.Event, tell: Callable[[str],
         raise UsageError("users must log in, and there is none; add one with 'kneeage user add NAME --data DIR'")
     with only_run(office.files.lock, "examinations"), _socket(settings) as listener:
         office.files.sweep(office.register.known_files())
+        RunQueue(office.register.journal).recover()
         with _workers(settings, office) as workers, _server(app, settings, listener):
             tell(_address(settings, listener.getsockname()[1]))
             _keep(office, workers, stopped)

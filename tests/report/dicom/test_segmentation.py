@@ -35,6 +35,13 @@ def _number(frame: Frame) -> int:
     return int(frame.item.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
 
 
+def _source_of(frame: Frame) -> tuple[str, int | None]:
+    """What a frame names as its source: an instance, and the frame of it where it has several."""
+    (named,) = frame.item.DerivationImageSequence[0].SourceImageSequence
+    number = named.get("ReferencedFrameNumber")
+    return str(named.ReferencedSOPInstanceUID), None if number is None else int(number)
+
+
 def _rows(points: np.ndarray) -> np.ndarray:
     """Sort points so that equal sets are equal arrays."""
     rounded = np.round(points, 3) + 0.0
@@ -66,10 +73,7 @@ def test_every_frame_names_the_source_slice_that_it_lies_on(cases: Cases, name: 
     by_name = {(one.uid, one.number): one for one in _used(case)}
     labels = _labels_by_number(_seg(case))
     for frame in frames_of(case.objects / SEGMENTATION_FILE):
-        derivation = frame.item.DerivationImageSequence[0].SourceImageSequence
-        assert len(derivation) == 1
-        number = derivation[0].get("ReferencedFrameNumber")
-        source = by_name[str(derivation[0].ReferencedSOPInstanceUID), None if number is None else int(number)]
+        source = by_name[_source_of(frame)]
         np.testing.assert_allclose(frame.position, source.position, atol=1e-6)
         np.testing.assert_allclose(frame.orientation, source.orientation, atol=1e-6)
         np.testing.assert_array_equal(frame.pixels != 0, labels_of_values(source.pixels) == labels[_number(frame)])
@@ -120,18 +124,20 @@ def test_segments_are_coded_with_their_side(cases: Cases, name: str, code: str) 
     assert plate.SegmentAlgorithmType == "AUTOMATIC"
 
 
-def test_a_label_map_holds_the_permanent_values(cases: Cases, real: Result, tmp_path: Path) -> None:
-    case = cases("tilted oblique")
+@pytest.mark.parametrize("name", ["sagittal", "tilted oblique", "left", "enhanced", "enhanced of two echoes"])
+def test_a_label_map_holds_the_permanent_values(cases: Cases, real: Result, tmp_path: Path, name: str) -> None:
+    case = cases(name)
     kind = SegmentationType.LABEL_MAP
     write_objects(tmp_path, dicom_objects(real, case.series, case.labels, segmentation_type=kind))
     seg = pydicom.dcmread(tmp_path / SEGMENTATION_FILE)
     assert (seg.SOPClassUID, seg.SegmentationType) == ("1.2.840.10008.5.1.4.1.1.66.7", "LABELMAP")
     assert sorted(_labels_by_number(seg)) == sorted(int(value) for value in np.unique(case.labels.array) if value)
-    source = {one.uid: one for one in frames_below(case.source)}
+    by_name = {(one.uid, one.number): one for one in _used(case)}
     for frame in frames_of(tmp_path / SEGMENTATION_FILE):
-        uid = frame.item.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
-        np.testing.assert_array_equal(frame.pixels, labels_of_values(source[uid].pixels))
-        np.testing.assert_allclose(frame.position, source[uid].position, atol=1e-6)
+        source = by_name[_source_of(frame)]
+        np.testing.assert_array_equal(frame.pixels, labels_of_values(source.pixels))
+        np.testing.assert_allclose(frame.position, source.position, atol=1e-6)
+        np.testing.assert_allclose(frame.orientation, source.orientation, atol=1e-6)
 
 
 def test_slices_without_labels_have_no_frame(cases: Cases, real: Result) -> None:

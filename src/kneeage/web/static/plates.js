@@ -31,8 +31,10 @@ export function drawPlates(context, slice, place, { outlines, bones, opacity }) 
 
 /** Find the borders of some labels in a slice, as segments between corners of pixels. */
 export function edges({ values, columns, rows }, labels) {
+  const wanted = new Uint8Array(256);
+  for (const label of labels) wanted[label] = 1;
   const inside = (column, row) =>
-    column >= 0 && row >= 0 && column < columns && row < rows && labels.includes(values[row * columns + column]);
+    column >= 0 && row >= 0 && column < columns && row < rows && wanted[values[row * columns + column]] === 1;
   const found = [];
   for (let row = 0; row <= rows; row += 1) {
     for (let column = 0; column <= columns; column += 1) {

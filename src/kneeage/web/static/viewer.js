@@ -9,6 +9,11 @@ const THROUGH = { sagittal: 0, coronal: 1, axial: 2 };
 const EXPLANATION_OPACITY = 0.6;
 // Below this share of the largest effect the map stays clear, so that the image can be read.
 const EXPLANATION_FROM = 0.15;
+// From hardly seen to bright: the stronger the effect, the lighter and the less transparent.
+const EXPLANATION_COLOURS = {
+  older: { R: [120, 255, 255], G: [40, 140, 240], B: [0, 0, 140], A: [0, 110, 255], I: [0, 128, 255] },
+  younger: { R: [0, 40, 190], G: [40, 130, 240], B: [130, 255, 255], A: [0, 110, 255], I: [0, 128, 255] },
+};
 
 /** One knee in the page's viewer; every position is a voxel of the volume turned to right, anterior, superior. */
 export class Viewer {
@@ -21,14 +26,13 @@ export class Viewer {
     this.context = this.over.getContext("2d");
   }
 
-  /** Load a run's volumes; `labels` and `explanation` are null where the run has none. */
-  async load({ image, labels, explanation, plane }) {
+  /** Load a run's volumes; `labels` is null where the run has none. */
+  async load({ image, labels, plane }) {
     const wait = find("#viewer-wait");
     try {
       await this.#attach(plane);
       await this.nv.loadVolumes([{ url: image, name: "image.nii.gz" }]);
       if (labels) await this.loadLabels(labels);
-      if (explanation) await this.#loadExplanation(explanation);
     } catch (error) {
       wait.textContent = say("viewer.failed");
       throw error;
@@ -38,8 +42,19 @@ export class Viewer {
     this.area.dataset.loaded = "";
   }
 
-  /** Load other labels on the same grid. */
+  /** Whether there are slices to show. */
+  get isLoaded() {
+    return "loaded" in this.area.dataset;
+  }
+
+  /** Whether there is a map of where the age came from. */
+  get hasExplanation() {
+    return Boolean(this.explanation);
+  }
+
+  /** Load other labels on the same grid; null: there are none. */
   async loadLabels(url) {
+    if (!url) return void (this.labels = null);
     const volume = await globalThis.niivue.NVImage.loadFromUrl({ url, name: "labels.nii.gz" });
     this.labels = Uint8Array.from(volume.img2RAS());
   }
@@ -75,7 +90,7 @@ export class Viewer {
 
   /** Show or hide the explanation map. */
   showExplanation(shown) {
-    this.nv.setOpacity(1, shown ? EXPLANATION_OPACITY : 0);
+    if (this.explanation) this.nv.setOpacity(1, shown ? EXPLANATION_OPACITY : 0);
   }
 
   /** Change what is drawn over the slices. */
@@ -140,6 +155,7 @@ export class Viewer {
       logLevel: "error",
       sliceType: [SLICE_TYPE.SAGITTAL, SLICE_TYPE.CORONAL, SLICE_TYPE.AXIAL][this.through],
     });
+    for (const [name, colours] of Object.entries(EXPLANATION_COLOURS)) this.nv.addColormap(name, colours);
     await this.nv.attachToCanvas(find("#scan"));
     const drawScene = this.nv.drawScene.bind(this.nv);
     this.nv.drawScene = () => {
@@ -149,11 +165,15 @@ export class Viewer {
     };
   }
 
-  async #loadExplanation(url) {
+  /** Load the map of where the age came from in place of another; null: there is none. */
+  async loadExplanation(url) {
+    if (this.explanation) this.nv.removeVolume(this.explanation);
+    this.explanation = null;
+    if (!url) return;
     const volume = await globalThis.niivue.NVImage.loadFromUrl({
       url,
       name: "explanation.nii.gz",
-      colormap: "warm",
+      colormap: "older",
       opacity: 0,
     });
     // Outside the region that was looked at the map has no number.
@@ -161,9 +181,9 @@ export class Viewer {
     const most = volume.img.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) || 1;
     [volume.cal_min, volume.cal_max] = [EXPLANATION_FROM * most, most];
     [volume.cal_minNeg, volume.cal_maxNeg] = [-most, -EXPLANATION_FROM * most];
-    volume.colormapNegative = "winter";
+    volume.colormapNegative = "younger";
     this.nv.addVolume(volume);
-    this.hasExplanation = true;
+    this.explanation = volume;
   }
 
   #setUpControls() {

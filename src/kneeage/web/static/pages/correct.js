@@ -9,14 +9,15 @@ import { BUSY, showProgress } from "../progress.js";
 import { Viewer } from "../viewer.js";
 import { number, onLanguage, say } from "../words.js";
 
-const UNDO_STEPS = 50;
 const LOOK = -1;
 const FAST_STEP = 10;
 const id = document.body.dataset.examination;
 const viewer = new Viewer();
 let base = null;
 let original = null;
-let undone = [];
+// What each stroke painted over: positions and the labels they had.
+let strokes = [];
+let changes = 0;
 let pen = LOOK;
 let last = null;
 let cursor = null;
@@ -44,7 +45,7 @@ async function load() {
   showDemonstration(base.bundle?.population === "virtual");
   const file = (name) => `/api/examinations/${id}/runs/${base.number}/files/${name}`;
   const result = await ask(`/api/examinations/${id}/runs/${base.number}/result`);
-  await viewer.load({ image: file("image.nii.gz"), labels: file("labels.nii.gz"), explanation: null, plane: result.series?.plane });
+  await viewer.load({ image: file("image.nii.gz"), labels: file("labels.nii.gz"), plane: result.series?.plane });
   original = viewer.labels.slice();
   viewer.onChange = drawCursor;
 }
@@ -77,7 +78,7 @@ function beginStroke(event) {
   const at = viewer.under(event);
   if (!at) return;
   viewer.area.setPointerCapture(event.pointerId);
-  remember();
+  strokes.push(new Map());
   last = at;
   paintTo(at);
 }
@@ -111,24 +112,40 @@ function dab(column, row) {
 }
 
 function paintPixel(at) {
-  if (pen !== 0) viewer.labels[at] = pen;
-  else if (PLATE_LABELS.has(viewer.labels[at])) viewer.labels[at] = PLATE_LABELS.has(original[at]) ? 0 : original[at];
+  if (pen !== 0) setLabel(at, pen);
+  else if (PLATE_LABELS.has(viewer.labels[at])) setLabel(at, PLATE_LABELS.has(original[at]) ? 0 : original[at]);
 }
 
-function remember() {
-  undone.push(viewer.labels.slice());
-  if (undone.length > UNDO_STEPS) undone.shift();
+/** Change a label, and remember within the stroke what it was. */
+function setLabel(at, label) {
+  const stroke = strokes[strokes.length - 1];
+  if (!stroke.has(at)) stroke.set(at, viewer.labels[at]);
+  changes -= Number(isChanged(at));
+  viewer.labels[at] = label;
+  changes += Number(isChanged(at));
+}
+
+function isChanged(at) {
+  return plateOf(viewer.labels[at]) !== plateOf(original[at]);
+}
+
+function plateOf(label) {
+  return PLATE_LABELS.has(label) ? label : 0;
 }
 
 function undo() {
-  const before = undone.pop();
-  if (before) viewer.labels = before;
+  const stroke = strokes.pop() ?? new Map();
+  for (const [at, label] of stroke) {
+    changes -= Number(isChanged(at));
+    viewer.labels[at] = label;
+    changes += Number(isChanged(at));
+  }
   redraw();
 }
 
 function resetLabels() {
-  remember();
-  viewer.labels = original.slice();
+  strokes.push(new Map());
+  original.forEach((label, at) => viewer.labels[at] === label || setLabel(at, label));
   redraw();
 }
 
@@ -176,7 +193,7 @@ function moveCursor([x, y], step) {
 
 function paintAtCursor() {
   if (pen === LOOK || !cursor) return;
-  remember();
+  strokes.push(new Map());
   last = cursor;
   paintTo(cursor);
   last = null;
@@ -196,25 +213,20 @@ function drawCursor(context, place) {
   context.stroke();
 }
 
-function changedVoxels() {
-  const plate = (label) => (PLATE_LABELS.has(label) ? label : 0);
-  return viewer.labels.reduce((count, label, at) => count + Number(plate(label) !== plate(original[at])), 0);
-}
-
 function redraw() {
   viewer.draw();
-  const count = changedVoxels();
-  find("#changed").textContent = count ? say("correct.changed", { count: number(count, 0) }) : say("correct.unchanged");
-  find("#estimate").disabled = count === 0 || waitingFor !== null;
-  find("#undo").disabled = !undone.length;
-  find("#reset").disabled = count === 0;
+  const text = changes ? say("correct.changed", { count: number(changes, 0) }) : say("correct.unchanged");
+  find("#changed").textContent = text;
+  find("#estimate").disabled = changes === 0 || waitingFor !== null;
+  find("#undo").disabled = !strokes.length;
+  find("#reset").disabled = changes === 0;
   if (compared) drawComparison();
 }
 
 /** Send the plates alone, on the grid of the labels, and wait for the new version. */
 async function estimate() {
   hideError();
-  const plates = viewer.labels.map((label) => (PLATE_LABELS.has(label) ? label : 0));
+  const plates = viewer.labels.map(plateOf);
   try {
     find("#estimate").disabled = true;
     const body = viewer.nv.volumes[0].toUint8Array(plates);
@@ -250,7 +262,7 @@ async function takeNewVersion(run) {
   try {
     await viewer.loadLabels(`/api/examinations/${id}/runs/${run.number}/files/labels.nii.gz`);
     original = viewer.labels.slice();
-    undone = [];
+    [strokes, changes] = [[], 0];
     base = run;
     announce(say("correct.done"));
   } catch (error) {

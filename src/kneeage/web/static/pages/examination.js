@@ -15,6 +15,9 @@ let examination = null;
 let shown = null;
 let result = null;
 let viewer = null;
+let chosen = Number(new URLSearchParams(location.search).get("run"));
+let newest = null;
+let turn = Promise.resolve();
 
 startPage(
   async () => {
@@ -31,20 +34,22 @@ startPage(
   { report: true },
 );
 
-async function refresh() {
-  try {
-    examination = await ask(`/api/examinations/${id}`);
-    const finished = examination.runs.filter((run) => run.outcome);
-    const wanted = finished.find((run) => run.number === numberAsked()) ?? finished[finished.length - 1];
-    if (wanted && wanted.number !== shown?.number) await show(wanted);
-    draw();
-  } catch (error) {
-    showError(error);
-  }
+/** Read the examination anew; one reading after the other, so that an older one never comes last. */
+function refresh() {
+  turn = turn.then(readAnew).catch(showError);
+  return turn;
 }
 
-function numberAsked() {
-  return Number(new URLSearchParams(location.search).get("run"));
+async function readAnew() {
+  examination = await ask(`/api/examinations/${id}`);
+  const finished = examination.runs.filter((run) => run.outcome);
+  const last = finished[finished.length - 1];
+  if (newest !== null && last?.number > newest) chosen = last.number;
+  newest = last?.number ?? 0;
+  const wanted = finished.find((run) => run.number === chosen) ?? last;
+  if (wanted && wanted.number !== shown?.number) await show(wanted);
+  else if (wanted) takeDocuments(wanted);
+  draw();
 }
 
 /** Show one version: its result, and its volumes where it has them. */
@@ -53,29 +58,44 @@ async function show(run) {
   result = await ask(path(run, "result"));
   shown = run;
   showDemonstration(isVirtual(result));
-  const has = (name) => run.files.includes(name);
   find("#viewer-card").hidden = !has("image.nii.gz");
   find("#answer-area").hidden = false;
   draw();
   announce(say("examination.ready"));
-  if (has("image.nii.gz")) showVolumes(run, has).catch(showError);
+  if (has("image.nii.gz")) showVolumes().catch(showError);
 }
 
-async function showVolumes(run, has) {
-  const file = (name) => (has(name) ? path(run, `files/${name}`) : null);
+/** Take in that documents of the shown version were made meanwhile. */
+function takeDocuments(run) {
+  const isNew = !has("explanation.nii.gz") && run.files.includes("explanation.nii.gz");
+  shown = run;
+  if (isNew && viewer?.isLoaded) showExplanation().catch(showError);
+}
+
+function has(name) {
+  return shown.files.includes(name);
+}
+
+function file(name) {
+  return has(name) ? path(shown, `files/${name}`) : null;
+}
+
+async function showVolumes() {
   if (viewer) {
-    if (has("labels.nii.gz")) await viewer.loadLabels(file("labels.nii.gz"));
+    await viewer.loadLabels(file("labels.nii.gz"));
     viewer.draw();
-    return;
+  } else {
+    viewer = new Viewer();
+    await viewer.load({ image: file("image.nii.gz"), labels: file("labels.nii.gz"), plane: result.series?.plane });
   }
-  viewer = new Viewer();
-  await viewer.load({
-    image: file("image.nii.gz"),
-    labels: file("labels.nii.gz"),
-    explanation: file("explanation.nii.gz"),
-    plane: result.series?.plane,
-  });
-  find("#show-explanation").hidden = !viewer.hasExplanation;
+  await showExplanation();
+}
+
+async function showExplanation() {
+  await viewer.loadExplanation(file("explanation.nii.gz"));
+  const button = find("#show-explanation");
+  button.hidden = !viewer.hasExplanation;
+  viewer.showExplanation(button.getAttribute("aria-pressed") === "true");
 }
 
 function path(run, rest) {
@@ -94,7 +114,7 @@ function draw() {
   find("#answer").replaceChildren(...kept(estimated && ageCard(result), estimated && thresholdsCard(result)));
   find("#measured").replaceChildren(...kept(platesCard(result)));
   find("#warned").replaceChildren(...kept(warnings(result)));
-  find("#to-correct").hidden = !shown.files.includes("labels.nii.gz");
+  find("#to-correct").hidden = !has("labels.nii.gz");
   find("#below").replaceChildren(...kept(downloads(), behind(result)));
   find(".two").classList.toggle("single", !estimated);
 }
@@ -134,13 +154,18 @@ function drawVersions() {
       type: "button",
       "aria-pressed": String(run.number === shown.number),
       text: say(run.kind === "correction" ? "examination.version_corrected" : "examination.version", { number: run.number }),
-      on: { click: () => show(run).catch(showError) },
+      on: { click: () => choose(run) },
     }));
   const last = finished[finished.length - 1].number;
   const before = finished[finished.findIndex((run) => run.number === shown.number) - 1]?.number;
   const [first, second] = before ? [shown.base ?? before, shown.number] : [shown.number, last];
   const compare = make("button", { type: "button", text: say("compare.do", { first, second }), on: { click: () => compareWith(first, second) } });
   return place.replaceChildren(make("div", { class: "row versions", role: "group", "aria-label": say("examination.versions") }, ...buttons, compare));
+}
+
+function choose(run) {
+  chosen = run.number;
+  return refresh();
 }
 
 async function compareWith(first, second) {
@@ -155,16 +180,33 @@ async function compareWith(first, second) {
 }
 
 function downloads() {
-  const made = DOWNLOADS.filter((name) => shown.files.includes(name));
+  const all = shown.documents?.state === "done" ? ["all.zip"] : [];
+  const made = DOWNLOADS.filter((name) => [...shown.files, ...all].includes(name));
   if (!made.length) return null;
   const links = made.map((name) =>
     make("li", {}, make("a", { class: "button", href: `${path(shown, `files/${name}`)}?download=1`, download: name, "data-file": name, text: say(`download.${name}`) })));
-  const read = shown.files.includes("report.html")
+  const read = has("report.html")
     ? make("li", {}, make("a", { class: "button main", href: path(shown, "files/report.html"), target: "_blank", rel: "noopener", text: say("download.read") }))
     : null;
   return make("section", { class: "card", "aria-labelledby": "downloads-heading" },
     make("h2", { id: "downloads-heading", text: say("download.heading") }),
+    documentsNote(),
     make("ul", { class: "downloads" }, read, ...links));
+}
+
+/** Say how far the documents are, which are made after the answer, and why some are missing. */
+function documentsNote() {
+  const { documents } = shown;
+  if (!documents) return null;
+  if (["queued", "running"].includes(documents.state)) {
+    const stage = say(`stage.${documents.state === "queued" ? "queued" : documents.stage}`);
+    return make("p", { class: "notice", id: "making", role: "status", text: say("download.making", { stage }) });
+  }
+  if (!documents.reason) return null;
+  const words = { detail: phrase(documents.reason.message) };
+  return documents.state === "done"
+    ? make("p", { class: "small quiet", id: "partly", text: say("download.partly", words) })
+    : make("p", { class: "notice bad", text: say("download.failed", words) });
 }
 
 function setUpToggles() {

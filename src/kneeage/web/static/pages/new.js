@@ -206,6 +206,8 @@ function question() {
     prior: prior(),
     question: find("#asked").value.trim() || null,
     legal_basis: find("#basis").value.trim() || null,
+    consent: find("#consent").value.trim() || null,
+    examiner: find("#examiner").value.trim() || null,
     claimed_age_years: numberOf("#claimed"),
     bundle: find("#bundle").value || null,
     lang: language(),
