@@ -29,7 +29,7 @@ from kneeage.learn.data import load_regions, region_files
 from kneeage.learn.export import export_age_model, export_segmenter
 from kneeage.learn.held_out import held_out_numbers, model_card
 from kneeage.learn.segmenter import train_segmenter
-from kneeage.learn.settings import AgeModelSettings, FitSettings, SegmenterSettings
+from kneeage.learn.settings import AgeModelSettings, AugmentSettings, FitSettings, SegmenterSettings
 from kneeage.learn.stages import AGE_FILE, SEGMENTER_FILE, age_stage, segment_stage
 from kneeage.learn.virtual_regions import RegionJob, make_regions, read_facts
 from kneeage.phantom.cohort.pool import PoolSettings, SlicePool, paint_pool
@@ -68,7 +68,9 @@ class VirtualBundleSettings:
     )
     age_model: AgeModelSettings = field(
         default_factory=lambda: AgeModelSettings(
-            fit=FitSettings(batch_size=16, learning_rate=1e-3, max_steps=1430, steps_per_epoch=100)
+            fit=FitSettings(batch_size=16, learning_rate=1e-3, max_steps=1430, steps_per_epoch=100),
+            augment=AugmentSettings(drop_grey=0.15, drop_masks=0.15),
+            label_sigma_years=0.5,
         )
     )
     workers: int = 2
