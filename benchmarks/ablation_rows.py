@@ -43,7 +43,6 @@ class Row:
 _SMALL = ("slices_per_subject=1",)
 _PAPER_FIT = ("fit.optimizer=adam", "fit.learning_rate=1e-3", "fit.schedule=exponential", "fit.weight_decay=0")
 _STILL = tuple(f"augment.{name}=0" for name in ("flip", "warp", "gain", "offset", "gamma", "noise", "saturate"))
-_NO_DROP = ("augment.drop_grey=0", "augment.drop_masks=0")
 
 ROWS = (
     Row("default", "default", "preset `default`", seeds=2),
@@ -56,7 +55,20 @@ ROWS = (
         ("target=classes", "age_edges_years=[10,11,12,13,14,15,16,17,18,19]"),
     ),
     Row("attention", "default", "slices pooled by attention", ("pooling=attention",)),
-    Row("still", "default", "no augmentation", (*_STILL, *_NO_DROP)),
+    Row(
+        "zoomed",
+        "default",
+        "zoomed by up to 15 % and turned by up to 12 degrees",
+        ("augment.scale=0.15", "augment.rotation_degrees=12"),
+    ),
+    Row(
+        "blanked",
+        "default",
+        "grey value, or plates, blanked in 15 %",
+        ("augment.drop_grey=0.15", "augment.drop_masks=0.15"),
+    ),
+    Row("wide-labels", "default", "soft labels of SD 0.5 y", ("label_sigma_years=0.5",)),
+    Row("still", "default", "no augmentation", _STILL),
     Row("exponential", "default", "exponential schedule, 1e-3 to 3e-4", ("fit.schedule=exponential",)),
     Row("float32", "default", "precision float32", ("fit.precision=32-true",)),
     Row("adam", "norm", "batch norm, Adam, 1e-3 to 3e-4", _PAPER_FIT),

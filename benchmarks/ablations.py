@@ -317,7 +317,7 @@ def _options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ablations", description=__doc__)
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="rows to do now; all if not given")
-    parser.add_argument("--world", default="table1", choices=sorted(PRESETS), help="preset of the virtual cohort")
+    parser.add_argument("--world", default="table1-tight", choices=sorted(PRESETS), help="preset of the virtual cohort")
     parser.add_argument("--training", type=int, default=400, help="subjects to learn from")
     parser.add_argument("--validation", type=int, default=150, help="subjects that are judged")
     parser.add_argument("--steps", type=int, default=350, help="steps of each training")

@@ -101,11 +101,16 @@ class Bar(Callback):
 
     def on_train_end(self, *_: Any) -> None:
         """Take the bar away."""
-        self._progress.stop()
+        self._stop()
 
     def on_exception(self, *_: Any) -> None:
         """Take the bar away before the error is said."""
-        self._progress.stop()
+        self._stop()
+
+    def _stop(self) -> None:
+        """Take the bar away where there is one; stopping one that never began writes an empty line."""
+        if self._progress.live.is_started:
+            self._progress.stop()
 
     def _say(self, trainer: lightning.Trainer) -> None:
         """Write how far the training is, and how long it will take at the speed since it began or went on."""

@@ -256,7 +256,8 @@ class AgeModelSettings:
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(batch_size=16, learning_rate=1e-3, max_steps=3000, steps_per_epoch=100)
     )
-    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(drop_grey=0.15, drop_masks=0.15))
+    # Size tells age, so that regions are hardly zoomed.
+    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(rotation_degrees=5.0, scale=0.02))
     inputs: Inputs = "regions"
     facts: tuple[Fact, ...] = ()
     drop_facts: Share = 0.5
@@ -267,7 +268,7 @@ class AgeModelSettings:
     backbone: Backbone = "googlenet"
     norm: Norm = "batch"
     age_edges_years: tuple[float, ...] = field(default_factory=_age_edges_years)
-    label_sigma_years: NotNegative = 0.5
+    label_sigma_years: NotNegative = 0.2
     slices_per_subject: Count = 3
     width: Positive = 0.5
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.4
