@@ -122,6 +122,8 @@ class Node:
         if sum(one.is_established for one in others) >= self.receiver.limits.associations:
             event.assoc.acse.send_reject(0x02, 0x03, 0x02)
             self.note_association("rejected")(event)
+            # Waits, as the library does after its own rejections, lest the connection closes before the words are out.
+            event.assoc.kill()
 
     def note_close(self, event: Event) -> None:
         """Count a connection that was closed because its peer broke a limit."""
