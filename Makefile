@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format bench bench-phantom bench-training bench-tight ablations realism schema growth system-packages clean distclean
+.PHONY: help demo test test-slow lint format bench bench-phantom bench-training bench-tight ablations realism schema growth study-page system-packages clean distclean
 
 # Tests and benchmarks may import ONNX Runtime before kneeage, which sets the same.
 export ORT_DISABLE_TELEMETRY := 1
@@ -59,6 +59,9 @@ realism: $(DEVELOPMENT) ## compare virtual knees with real ones; writes benchmar
 
 growth: $(DEVELOPMENT) ## fill in docs/growth.md and draw its picture; takes a few minutes
 	$(BIN)/python -m tools.write_growth
+
+study-page: $(DEVELOPMENT) ## fill in docs/study.md from the studies in docs/studies, and draw their figures
+	$(BIN)/python -m tools.write_study
 
 schema: $(DEVELOPMENT) ## generate docs/result.schema.json from the code
 	$(BIN)/python tools/write_schema.py
