@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo bundle test test-slow lint format bench bench-phantom bench-training bench-tight bench-forensic bench-decisions ablations realism refusals schema growth bench-web lock system-packages clean distclean
+.PHONY: help demo bundle test test-slow lint format bench bench-phantom bench-training bench-tight bench-forensic bench-decisions ablations realism refusals schema growth study-page bench-web lock system-packages clean distclean
 
 # Tests and benchmarks may import ONNX Runtime before kneeage, which sets the same.
 export ORT_DISABLE_TELEMETRY := 1
@@ -79,6 +79,8 @@ bench-web: $(DEVELOPMENT) system-packages ## time the workstation's first answer
 lock: $(DEVELOPMENT) ## pin, with their hashes, the versions that the image is built of; asks the package index
 	$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --upgrade --extra web --extra postgresql --extra pacs pyproject.toml -o docker/requirements.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate --upgrade <(echo 'hatchling>=1.24') -o docker/requirements-build.txt
+study-page: $(DEVELOPMENT) ## fill in docs/study.md from the studies in docs/studies, and draw their figures
+	$(BIN)/python -m tools.write_study
 
 schema: $(DEVELOPMENT) ## generate docs/result.schema.json from the code
 	$(BIN)/python tools/write_schema.py
