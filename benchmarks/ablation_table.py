@@ -10,6 +10,7 @@ from statistics import fmean
 
 from benchmarks.ablation_rows import ROWS, Row, reference_of
 from kneeage.core.errors import InputRefusedError
+from kneeage.io.output import replace_file
 
 COLUMNS = (
     *("world", "group", "row", "changes", "weighting", "seed", "training", "validation", "steps"),
@@ -55,7 +56,7 @@ def write_lines(path: Path, lines: Iterable[Line]) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
     writer.writerows(lines)
-    _replace(path, text.getvalue())
+    replace_file(path, text.getvalue())
 
 
 def write_table(page: Path, lines: Sequence[Line]) -> None:
@@ -70,7 +71,7 @@ def write_table(page: Path, lines: Sequence[Line]) -> None:
             f"{page.name} needs one line {BEGIN!r} and one {END!r}; put them where the table belongs"
         )
     before, _, rest = text.partition(BEGIN)
-    _replace(page, f"{before}{BEGIN}\n{table(lines)}\n{END}{rest.partition(END)[2]}")
+    replace_file(page, f"{before}{BEGIN}\n{table(lines)}\n{END}{rest.partition(END)[2]}")
 
 
 def table(lines: Sequence[Line]) -> str:
@@ -153,10 +154,3 @@ def _percent(own: Sequence[Line], name: str) -> str:
 def _values(own: Iterable[Line], name: str) -> Iterator[float]:
     """Give the numbers of a column; an empty cell was not measured."""
     return (float(line[name]) for line in own if line[name])
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8", newline="")
-    temporary.replace(path)

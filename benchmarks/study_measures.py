@@ -70,8 +70,9 @@ def read(run: Path, cohort: Path) -> Measured:
     """Read what is known of the subjects whose plates were found."""
     with (cohort / "subjects.csv").open(encoding="utf-8", newline="") as file:
         bodies = {row["subject_id"]: [float(row[name]) for name in BODY] for row in csv.DictReader(file)}
-    notes = {row["subject_id"]: _note(run, row) for row in read_csv(run / SUBJECTS_FILE)}
-    rows = [row for row in read_csv(run / SUBJECTS_FILE) if "plates" in notes[row["subject_id"]]]
+    everybody = read_csv(run / SUBJECTS_FILE)
+    notes = {row["subject_id"]: _note(run, row) for row in everybody}
+    rows = [row for row in everybody if "plates" in notes[row["subject_id"]]]
     names = [row["subject_id"] for row in rows]
     return Measured(
         rows,

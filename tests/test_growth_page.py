@@ -6,7 +6,7 @@ import pytest
 
 from kneeage.phantom.growth.literature import AttainmentRow, ClosedRow, rows
 from kneeage.phantom.growth.population import Comparison
-from tools import write_growth
+from tools import marked_page, write_growth
 
 
 def test_docs_hold_the_parameters_of_the_code() -> None:
@@ -15,7 +15,7 @@ def test_docs_hold_the_parameters_of_the_code() -> None:
 
 def test_parts_go_between_their_marks() -> None:
     text = "a\n<!-- begin x -->\nold\n<!-- end x -->\nb\n"
-    assert write_growth.filled(text, {"x": lambda: ["new", "er"]}) == text.replace("old", "new\ner")
+    assert marked_page.filled(text, {"x": lambda: ["new", "er"]}) == text.replace("old", "new\ner")
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ from tools import write_study
 
 def test_docs_hold_the_tables_of_the_kept_studies() -> None:
     text = write_study.PAGE.read_text(encoding="utf-8")
-    assert write_study.names(text), "the page shows no study"
-    assert write_study.filled(text) == text, "run `make study-page`"
+    assert write_study.studies(text), "the page shows no study"
+    assert write_study.current(text) == text, "run `make study-page`"
 
 
 def test_every_figure_of_the_page_is_there() -> None:
     text = write_study.PAGE.read_text(encoding="utf-8")
-    for study in write_study.names(text):
+    for study in write_study.studies(text):
         for name in write_study.SHOWN:
             picture = write_study.PICTURES / f"{study}-{name}.png"
             assert f"images/studies/{picture.name}" in text
@@ -28,11 +28,11 @@ def test_tables_go_between_their_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_study, "_study", lambda _: (None, views))
     text = "before\n<!-- begin one levels -->\nold\n<!-- end one levels -->\nafter\n"
     table = "| a | b |\n| --- | --- |\n| 1 | x/y |"
-    assert write_study.filled(text) == text.replace("old", table)
-    assert write_study.filled(write_study.filled(text)) == write_study.filled(text)
+    assert write_study.current(text) == text.replace("old", table)
+    assert write_study.current(write_study.current(text)) == write_study.current(text)
 
 
 def test_an_empty_place_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_study, "_study", lambda _: (None, {"levels": View(("a",), ())}))
-    filled = write_study.filled("<!-- begin one levels -->\n<!-- end one levels -->\n")
+    filled = write_study.current("<!-- begin one levels -->\n<!-- end one levels -->\n")
     assert filled == "<!-- begin one levels -->\n| a |\n| --- |\n<!-- end one levels -->\n"

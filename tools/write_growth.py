@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from pathlib import Path
@@ -33,6 +33,7 @@ from kneeage.phantom.growth.population import Comparison, closed_share, compare_
 from kneeage.phantom.growth.stages import Dedouit
 from kneeage.phantom.growth.table import FORENSIC, FROZEN_SHA256, LAW_VERSION, TABLE1, GrowthTable, Parameter
 from tools.growth_picture import PAPER_ACCURACY, picture, prior_sd_years
+from tools.marked_page import filled, table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "growth.md"
@@ -69,24 +70,15 @@ def is_current() -> bool:
     return filled(text, QUICK) == text and PICTURE.read_text(encoding="utf-8") == picture()
 
 
-def filled(text: str, parts: Mapping[str, Callable[[], Iterable[str]]]) -> str:
-    """Put each part between its marks: ``<!-- begin NAME -->`` and ``<!-- end NAME -->``."""
-    for name, lines in parts.items():
-        begin, end = f"<!-- begin {name} -->\n", f"\n<!-- end {name} -->"
-        before, rest = text.split(begin)
-        text = before + begin + "\n".join(lines()) + end + rest.split(end)[1]
-    return text
-
-
 def versions() -> list[str]:
     """Give the frozen tables."""
-    return _table((f"preset (law version {LAW_VERSION})", "SHA-256 of the growth table"), FROZEN_SHA256.items())
+    return table((f"preset (law version {LAW_VERSION})", "SHA-256 of the growth table"), FROZEN_SHA256.items())
 
 
 def parameters() -> list[str]:
     """Give every parameter of the table."""
     rows = (_parameter_row(name, parameter) for name, parameter in TABLE1.parameters().items())
-    return _table(("parameter", "value", "range", "unit", "tag", "meaning", "source"), rows)
+    return table(("parameter", "value", "range", "unit", "tag", "meaning", "source"), rows)
 
 
 def differences() -> list[str]:
@@ -98,7 +90,7 @@ def differences() -> list[str]:
         for parameter, value in preset.growth.parameters().items()
         if value.value != base[parameter].value
     )
-    return _table(("preset", "parameter", "value"), rows)
+    return table(("preset", "parameter", "value"), rows)
 
 
 def curve() -> list[str]:
@@ -108,13 +100,13 @@ def curve() -> list[str]:
         (f"{sd:.2f}{named.get(sd, '')}", _percent(closed_form_exact_year(sd)))
         for sd in sorted({0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 1.3, *named})
     )
-    return _table(("SD (years)", "exact-year accuracy"), rows)
+    return table(("SD (years)", "exact-year accuracy"), rows)
 
 
 def errors() -> list[str]:
     """Give the errors of the measurement."""
     rows = ((plate, *vars(error).values()) for plate, error in ERRORS.items())
-    return _table(("plate", *vars(ERRORS["femur"])), rows)
+    return table(("plate", *vars(ERRORS["femur"])), rows)
 
 
 def youngest() -> list[str]:
@@ -125,7 +117,7 @@ def youngest() -> list[str]:
         for sample in (simulate(POPULATION, AGES_YEARS, sex, np.random.default_rng(1), TABLE1),)
         for plate in PLATES
     )
-    return _table(("sex", "plate", *(stage.value for stage in Dedouit)), rows)
+    return table(("sex", "plate", *(stage.value for stage in Dedouit)), rows)
 
 
 def closed() -> list[str]:
@@ -135,7 +127,7 @@ def closed() -> list[str]:
         for sex in Sex
         for plate in ("femur", "tibia")
     )
-    return _table(("sex", "plate", *(str(year) for year in CLOSING_YEARS)), rows)
+    return table(("sex", "plate", *(str(year) for year in CLOSING_YEARS)), rows)
 
 
 def literature() -> Iterator[str]:
@@ -151,7 +143,7 @@ def literature() -> Iterator[str]:
         (*_row_words(row.row), _simulated(row), *(_verdict(each[place]) for each in found.values()), met[place])
         for place, row in enumerate(found["table1"])
     )
-    yield from _table(("study", "row", "published", "simulated (table1)", *worlds, "met in table1 by"), rows)
+    yield from table(("study", "row", "published", "simulated (table1)", *worlds, "met in table1 by"), rows)
 
 
 def ceilings() -> Iterator[str]:
@@ -160,7 +152,7 @@ def ceilings() -> Iterator[str]:
         with ProcessPoolExecutor(possible_processes(available_cores())) as executor:
             found = list(executor.map(ceiling, repeat(preset), Reader))
         yield from (f"### {name}", "")
-        yield from _table(("measure", *(each.reader.value for each in found)), _ceiling_rows(found))
+        yield from table(("measure", *(each.reader.value for each in found)), _ceiling_rows(found))
         yield ""
 
 
@@ -170,7 +162,7 @@ def sensitivity() -> Iterator[str]:
     for name in ("table1", "forensic"):
         rows = sorted(_sensitivities(name), key=lambda row: -row[0])
         yield from (f"### {name}, parameter by parameter", "")
-        yield from _table(("parameter", "value", *heads), (row[1:] for row in rows))
+        yield from table(("parameter", "value", *heads), (row[1:] for row in rows))
         yield ""
 
 
@@ -308,12 +300,6 @@ def _cells(both: list[Ceiling]) -> list[str]:
 def _percent(share: float) -> str:
     """Write a share."""
     return f"{100 * share:.1f} %"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> list[str]:
-    """Write a table in Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -21,8 +20,6 @@ from kneeage.phantom.cohort.write import FileFormat
 from kneeage.phantom.growth.table import FORENSIC
 from kneeage.phantom.scanner.protocol import Layout
 from tests.phantom.miniature import ONE_PLANE
-
-Item = TypeVar("Item")
 
 
 def _coarse(hospital: Hospital) -> Hospital:

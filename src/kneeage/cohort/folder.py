@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from kneeage.core.anatomy import Plane
 from kneeage.core.errors import AmbiguousSeriesError, InputRefusedError
 from kneeage.core.manifest import VIRTUAL_POPULATION
 from kneeage.core.volume import Volume
+from kneeage.io.json_object import read_json_object
 from kneeage.io.read import list_candidates, load
 from kneeage.io.series import LoadedSeries
 
@@ -114,11 +114,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         InputRefusedError: It is not there, or is one that this version cannot read.
     """
-    try:
-        found = json.loads((folder / MANIFEST_FILE).read_bytes())
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
+    found = read_json_object(folder / MANIFEST_FILE)
+    if found is None:
         raise InputRefusedError(
             f"{str(folder)!r} is no cohort: it has no sound {MANIFEST_FILE}; make one with 'kneeage cohort import'"
         )

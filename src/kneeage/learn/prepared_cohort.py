@@ -37,6 +37,7 @@ from kneeage.infer.region import SitesSeen, age_regions, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
 from kneeage.infer.slices import to_slices
 from kneeage.io.bundle import Bundle
+from kneeage.io.json_object import read_json_object
 from kneeage.learn.data import SubjectRegions, SubjectSlices, save_regions, save_slices
 from kneeage.learn.measured import truth_beside_measurement
 from kneeage.prepare.recipe import DEFAULT, Prepared, Recipe, load_recipe, prepare
@@ -345,11 +346,7 @@ def _is_done(folder: Path, task: Task) -> bool:
 
 def _read_note(folder: Path, subject: str) -> Facts:
     """Read what came of a subject; empty where nothing did yet."""
-    try:
-        note = json.loads(_note_file(folder, subject).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return note if isinstance(note, dict) else {}
+    return read_json_object(_note_file(folder, subject)) or {}
 
 
 def _data_file(folder: Path, subject: str) -> Path:

@@ -24,7 +24,7 @@ from kneeage.core.workers import Runner
 from kneeage.io.itksnap import write_label_descriptions
 from kneeage.io.json_object import json_text, read_json_object
 from kneeage.io.lock import only_run
-from kneeage.io.output import set_aside, whole_file, whole_folder
+from kneeage.io.output import replace_file, set_aside, whole_folder
 from kneeage.phantom.cohort.presets import Member, Preset, roster
 from kneeage.phantom.cohort.subject import CORONAL_T1, Imaging, virtual_subject
 from kneeage.phantom.cohort.table import Row, subject_row, table_text
@@ -253,6 +253,5 @@ def _write_table(folder: Path, members: list[Member]) -> Path | None:
     if table.exists() and table.read_bytes() == text.encode():
         return None
     edited = set_aside(table, "edited") if table.exists() else None
-    with whole_file(table) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    replace_file(table, text)
     return edited
