@@ -55,7 +55,7 @@ bench-tight: $(DEVELOPMENT) ## show that virtual images carry the latents; write
 bundle: $(DEVELOPMENT) ## make the bundle that ships, from seeds; hours; goes on where it stopped; takes CHANGES="key=value ..."
 	$(BIN)/kneeage bundle make -o build/virtual-knee --work work/virtual-bundle $(CHANGES)
 
-bench-forensic: $(DEVELOPMENT) ## measure a bundle on fresh virtual subjects; writes benchmarks/results/; takes SIZES
+bench-forensic: $(DEVELOPMENT) ## measure a bundle on fresh virtual subjects; writes benchmarks/results/; hours; needs SIZES="--seed N"
 	$(BIN)/python -m benchmarks.forensic $(SIZES)
 
 bench-decisions: $(DEVELOPMENT) ## what intervals and threshold rules reach in the best hands; writes benchmarks/results/
@@ -79,14 +79,15 @@ bench-web: $(DEVELOPMENT) system-packages ## time the workstation's first answer
 lock: $(DEVELOPMENT) ## pin, with their hashes, the versions that the image is built of; asks the package index
 	$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --upgrade --extra web --extra postgresql --extra pacs pyproject.toml -o docker/requirements.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate --upgrade <(echo 'hatchling>=1.24') -o docker/requirements-build.txt
+
 study-page: $(DEVELOPMENT) ## fill in docs/study.md from the studies in docs/studies, and draw their figures
 	$(BIN)/python -m tools.write_study
 
 schema: $(DEVELOPMENT) ## generate docs/result.schema.json from the code
 	$(BIN)/python tools/write_schema.py
 
-# The only system packages are DICOM tools and an archive to compare with; tests that need them are skipped with a
-# reason where absent.
+# The only system packages are DICOM tools, an archive, a database server, a browser and typefaces to test with; tests
+# that need them are skipped with a reason where absent.
 system-packages:
 	@tools/install_system_packages
 
@@ -97,7 +98,7 @@ $(SERVING): pyproject.toml
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml
-	@echo "Installing kneeage with its training, cohort, DICOM, cluster and development extras into $(VENV): several minutes and several GB, only the first time"
+	@echo "Installing kneeage with all its extras into $(VENV): several minutes and several GB, only the first time"
 	@[[ -x $(BIN)/python ]] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --editable '.[train,cohort,tensorboard,cluster,dicom,pdf,pacs,web,postgresql,dev]'
 	@touch $(SERVING) $@

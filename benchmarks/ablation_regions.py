@@ -16,12 +16,14 @@ import numpy as np
 from kneeage.core.anatomy import Plane, Sex
 from kneeage.core.workers import on_cores
 from kneeage.infer.engine import Engine
+from kneeage.infer.facts import drawn_plate_facts, subject_facts
 from kneeage.infer.region import age_regions, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
 from kneeage.io.bundle import Bundle, load_bundle
 from kneeage.learn.data import SubjectRegions, save_regions
+from kneeage.phantom.cohort.body import height_cm, weight_kg
 from kneeage.phantom.cohort.presets import PRESETS, Member, Subset, roster
-from kneeage.phantom.cohort.subject import Imaging, virtual_subject
+from kneeage.phantom.cohort.subject import Imaging, VirtualSubject, virtual_subject
 from kneeage.phantom.scanner.sequence import Weighting
 from kneeage.prepare.recipe import load_recipe, prepare
 
@@ -123,10 +125,23 @@ def make_task(cut: Cut, task: Task) -> None:
     if slices >= stage.min_slices:
         regions = age_regions(prepared.volume, found.plate_probability, sites, stage)
         known = (int(subject.sex is Sex.MALE), subject.chronological_age_years, subject.subject_id)
-        save_regions(_place(cut, task.weighting, member, ".npz"), SubjectRegions(regions, *known))
+        told = _told(subject) | drawn_plate_facts(found.labels, sites)
+        save_regions(_place(cut, task.weighting, member, ".npz"), SubjectRegions(regions, *known, told))
     note = _place(cut, task.weighting, member, ".json")
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps({"slices": slices}) + "\n", encoding="utf-8")
+
+
+def _told(subject: VirtualSubject) -> dict[str, float]:
+    """Give what a hospital knows of a subject beside the image and the sex."""
+    age_years, sex, percentiles = subject.chronological_age_years, subject.sex, subject.percentiles
+    known = subject_facts(
+        sex,
+        height_cm=height_cm(age_years, sex, percentiles.height),
+        weight_kg=weight_kg(age_years, sex, percentiles.weight),
+        weighting=subject.sequence.weighting.value,
+    )
+    return {name: value for name, value in known.items() if name != "sex"}
 
 
 def files_of(cut: Cut, weighting: str, members: list[Member]) -> list[Path]:

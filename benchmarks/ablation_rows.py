@@ -43,6 +43,8 @@ class Row:
 _SMALL = ("slices_per_subject=1",)
 _PAPER_FIT = ("fit.optimizer=adam", "fit.learning_rate=1e-3", "fit.schedule=exponential", "fit.weight_decay=0")
 _STILL = tuple(f"augment.{name}=0" for name in ("flip", "warp", "gain", "offset", "gamma", "noise", "saturate"))
+_BODY = ("facts=[height,weight]", "drop_facts=0")
+_ALL = ("facts=[height,weight,plates]", "drop_facts=0")
 
 ROWS = (
     Row("default", "default", "preset `default`", seeds=2),
@@ -69,6 +71,9 @@ ROWS = (
     ),
     Row("wide-labels", "default", "soft labels of SD 0.5 y", ("label_sigma_years=0.5",)),
     Row("still", "default", "no augmentation", _STILL),
+    Row("body", "default", "told height and weight", _BODY),
+    Row("body-plates", "default", "told height, weight and the plates' measures", _ALL),
+    Row("hidden", "default", "told the same, with a hidden layer", (*_ALL, "head=hidden")),
     Row("exponential", "default", "exponential schedule, 1e-3 to 3e-4", ("fit.schedule=exponential",)),
     Row("float32", "default", "precision float32", ("fit.precision=32-true",)),
     Row("adam", "norm", "batch norm, Adam, 1e-3 to 3e-4", _PAPER_FIT),

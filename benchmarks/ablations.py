@@ -156,7 +156,7 @@ def judge(model: AgeModel, files: list[Path]) -> Judged:
     """Measure what a model says of each subject."""
     edges = np.asarray(model.settings.age_edges_years, dtype=np.float64)
     found = {}
-    subjects = ValidationRegions(files)
+    subjects = ValidationRegions(files, model.fact_input.names)
     for number, path in enumerate(files):
         regions, facts, age_years = subjects[number]
         with torch.inference_mode():

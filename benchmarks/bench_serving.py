@@ -29,7 +29,7 @@ from benchmarks.floor import Shape, matrix_rate, multiply_adds
 from kneeage.core.anatomy import Sex
 from kneeage.core.machine import available_cores
 from kneeage.infer.engine import Engine, FloatArray32
-from kneeage.io.bundle import Bundle, load_bundle
+from kneeage.io.bundle import load_bundle
 
 REPORT = Path(__file__).parent / "results" / "serving.md"
 REAL_SERIES = "knee_t1_coronal_philips"
@@ -173,28 +173,22 @@ def _floor(series: Path) -> Floor:
     bundle = load_bundle()
     with _recorded_shapes() as runs:
         kneeage.estimate(series, sex=Sex.MALE)
-    total = sum(multiply_adds(_model(bundle, shapes), shapes) for shapes in runs)
+    total = sum(multiply_adds(bundle.model_bytes(file), shapes) for file, shapes in runs)
     return Floor(total, matrix_rate())
 
 
 @contextmanager
-def _recorded_shapes() -> Iterator[list[dict[str, Shape]]]:
-    """Note the input shapes of every run of a network."""
-    recorded: list[dict[str, Shape]] = []
-    original = Engine.run
+def _recorded_shapes() -> Iterator[list[tuple[str, dict[str, Shape]]]]:
+    """Note the file and the input shapes of every run of a network."""
+    recorded: list[tuple[str, dict[str, Shape]]] = []
+    original = Engine.answer
 
-    def run(self: Engine, inputs: Mapping[str, FloatArray32]) -> FloatArray32:
-        recorded.append({name: array.shape for name, array in inputs.items()})
-        return original(self, inputs)
+    def answer(self: Engine, inputs: Mapping[str, FloatArray32], outputs: tuple[str, ...]) -> list[FloatArray32]:
+        recorded.append((self.name, {name: array.shape for name, array in inputs.items()}))
+        return original(self, inputs, outputs)
 
-    with patch.object(Engine, "run", run):
+    with patch.object(Engine, "answer", answer):
         yield recorded
-
-
-def _model(bundle: Bundle, shapes: Mapping[str, Shape]) -> bytes:
-    """Give the network that takes these inputs: only the age network asks for the sex."""
-    stage = bundle.manifest.age if "sex" in shapes else bundle.manifest.segment
-    return bundle.model_bytes(stage.file)
 
 
 if __name__ == "__main__":

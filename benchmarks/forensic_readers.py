@@ -6,25 +6,22 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
+from kneeage.cli.speak import counting
 from kneeage.core.anatomy import Sex
-from kneeage.decide.posterior import AgeDistribution
 from kneeage.learn.virtual_regions import Facts
 from kneeage.phantom.cohort.body import Body
-from kneeage.phantom.cohort.ceiling import Reader, Seen, World, posterior
+from kneeage.phantom.cohort.ceiling import Reader, Seen, World
 from kneeage.phantom.cohort.presets import PRESETS
 from kneeage.phantom.growth.latents import KneeLatents
 from kneeage.phantom.growth.law import PLATES, Covariates, FloatArray, GrowthTable, Latents, normal_score
 from kneeage.phantom.growth.measured import measure
-from kneeage.study.ceiling_policy import on_bins
+from kneeage.study.ceiling_policy import read_seen
 from kneeage.study.predicted import Predicted
 
 PRESET = PRESETS["forensic"]
 # Of the errors of measurement of reader (c), which are drawn. Source: ours.
 _SEED = 0
-_CHUNK = 500
 
 
 def seen(facts: Sequence[Facts], table: GrowthTable = PRESET.growth) -> Seen:
@@ -34,7 +31,7 @@ def seen(facts: Sequence[Facts], table: GrowthTable = PRESET.growth) -> Seen:
         facts: Of ``kneeage.learn.virtual_regions``.
         table: The law that they grew by.
     """
-    ages = np.array([known["chronological_age_years"] for known in facts])
+    ages = _ages(facts)
     female = np.array([known["sex"] == Sex.FEMALE.value for known in facts])
     scores = (
         normal_score(np.array([known["percentiles"][name] for known in facts]), table) for name in ("height", "weight")
@@ -53,17 +50,13 @@ def read(reader: Reader, facts: Sequence[Facts], edges_years: Sequence[float]) -
         facts: The subjects.
         edges_years: Edges of the age bins.
     """
-    world, known = World.of(PRESET), seen(facts)
-    starts = range(0, len(facts), _CHUNK)
-    bar = track(starts, description=f"reader of {reader.value}", console=Console(stderr=True), transient=True)
-    masses: FloatArray = np.concatenate(
-        [on_bins(posterior(reader, known.part(slice(at, at + _CHUNK)), world), world.ages, edges_years) for at in bar]
-    )
-    edges = tuple(edges_years)
-    return [
-        Predicted(fact["chronological_age_years"], Sex(fact["sex"]), AgeDistribution(edges, tuple(map(float, row))))
-        for fact, row in zip(facts, masses, strict=True)
-    ]
+    with counting(f"Reading as the reader of {reader.value}") as advance:
+        return read_seen(reader, seen(facts), _ages(facts), World.of(PRESET), edges_years, advance)
+
+
+def _ages(facts: Sequence[Facts]) -> FloatArray:
+    """Collect the chronological ages, shape (n,)."""
+    return np.array([known["chronological_age_years"] for known in facts])
 
 
 def _latents(facts: Sequence[Facts]) -> Latents:

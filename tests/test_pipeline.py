@@ -357,6 +357,10 @@ def test_no_explanation_without_an_estimate(pooled: Bundle, template: LoadedSeri
     assert Examiner(pooled, threads=1).examine(series, Question(sex="male"), explain=True).explanation is None
 
 
+# A novelty scale of plain distances over the three features of the pooled network.
+SCALE = {"basis": np.eye(3).tolist(), "precision": np.eye(3).tolist(), "percentile": 99, "quantiles": [0, 99]}
+
+
 @pytest.mark.parametrize(
     ("limits", "header", "code"),
     [
@@ -369,7 +373,7 @@ def test_no_explanation_without_an_estimate(pooled: Bundle, template: LoadedSeri
         ({"quality_limits": {"highest": {"ripple_rows": -1}, "percentile": 99, "subjects": 9}}, {}, ReasonCode.MOTION),
         ({"quality_limits": {"highest": {"void_share": -1}, "percentile": 99, "subjects": 9}}, {}, ReasonCode.METAL),
         (
-            {"novelty": {"mean": [9, 9, 9], "precision": np.eye(3).tolist(), "limit": 1, "percentile": 99}},
+            {"novelty": {**SCALE, "mean": [9, 9, 9], "limit": 1}},
             {},
             ReasonCode.UNLIKE_TRAINING,
         ),
@@ -398,7 +402,7 @@ def test_a_knee_within_all_limits_is_estimated(tmp_path: Path, template: LoadedS
         sequences=["T1"],
         field_of_view_mm=(50, 100),
         quality_limits={**limits, "percentile": 99, "subjects": 9},
-        novelty={"mean": [2, 0, 0], "precision": np.eye(3).tolist(), "limit": 50, "percentile": 99},
+        novelty={**SCALE, "mean": [2, 0, 0], "limit": 50},
         growth_limits=[{"measure": "stage", "low": -1, "high": 1, "quantile": 0.9, "subjects": 9}],
     )
     found = examined(wide, template, block_knee(), weighting="T1").result

@@ -29,7 +29,7 @@ from kneeage.io.bundle import SHIPPED_BUNDLE, load_bundle
 from kneeage.io.nifti import read_nifti, write_image
 from kneeage.io.write import DicomHeader, write_dicom_series
 from kneeage.phantom.cohort.subject import HOSPITAL_A, VirtualSubject, virtual_subject
-from kneeage.pipeline import Examination, Examiner, estimate, segment_file, write_documents
+from kneeage.pipeline import SEX_WARNING, Examination, Examiner, estimate, segment_file, write_documents
 
 BONES = {
     "femur": (Label.DISTAL_FEMUR_EPIPHYSIS, Label.DISTAL_FEMUR_METAPHYSIS),
@@ -76,7 +76,7 @@ def test_the_bundle_is_whole_small_and_says_that_it_is_virtual() -> None:
     assert "not for forensic use" in card
     assert bundle.manifest.held_out
     for name, value in bundle.manifest.held_out.items():
-        assert f"| {name} | {value:g} |" in card
+        assert any(f"| {said} | {value:g} |" in card for said in (name, name.replace("_", " ")))
     assert sum(file.stat().st_size for file in SHIPPED_BUNDLE.iterdir()) < MAX_BUNDLE_BYTES
 
 
@@ -109,7 +109,7 @@ def examined(request: pytest.FixtureRequest, examined_at: Callable[[float], Exam
 def test_virtual_knees_are_estimated_near_their_age(examined: Examined) -> None:
     result = examined.examination.result
     assert result.outcome is Outcome.ESTIMATED
-    (interval,) = result.interval_years
+    interval = result.interval_years[0]
     assert interval.low <= examined.subject.chronological_age_years
     assert interval.high is None or examined.subject.chronological_age_years <= interval.high
     assert sum(bin_.probability for bin_ in result.age_distribution) == pytest.approx(1)
@@ -215,7 +215,8 @@ def test_sex_not_given_is_answered_with_a_mixture(examined_at: Callable[[float],
     female, unknown = (estimate(path, sex=sex).result for sex in ("female", None))
     at_least_14 = [result.thresholds[1].probability_at_least for result in (male, female, unknown)]
     assert min(at_least_14[:2]) - 1e-6 <= at_least_14[2] <= max(at_least_14[:2]) + 1e-6
-    assert len(unknown.warnings) == len(male.warnings) + 1
+    assert SEX_WARNING in unknown.warnings
+    assert SEX_WARNING not in male.warnings
 
 
 def test_one_slice_is_labelled_on_its_own_grid(tmp_path: Path) -> None:

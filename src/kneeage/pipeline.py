@@ -167,7 +167,7 @@ class Examiner:
         Args:
             series: The series.
             question: What is asked.
-            explain: Also find out where on the slices the age came from, which takes as long as the rest.
+            explain: Also find out where on the slices the age came from, by 17 more runs of the age networks.
             labels: Labels that a person corrected, uint8 (1, I, J, K), on the grid of the series; None: those that the
                 bundle finds.
             progress: Told what begins, and the share of the work that is done.
@@ -367,9 +367,7 @@ class Examiner:
     def _novelty_scale(self) -> NoveltyScale | None:
         """The scale of how far an image lies from the training images; None where the bundle has none."""
         novelty = self.manifest.novelty
-        if novelty is None:
-            return None
-        return NoveltyScale(novelty, None if novelty.file is None else self.bundle.model_bytes(novelty.file))
+        return None if novelty is None else NoveltyScale(novelty)
 
     def _engine(self, file: str, inputs: tuple[str, ...], outputs: tuple[str, ...] = ("logits",)) -> Engine:
         """Load a network of the bundle."""

@@ -12,7 +12,8 @@ import pytest
 from kneeage.core.anatomy import Plane, Sex
 from kneeage.core.manifest import AgeStage, BundleManifest, Calibration, Lineage, SegmentStage
 from kneeage.io.bundle import load_bundle, write_bundle
-from kneeage.learn.virtual_bundle import VirtualBundleSettings
+from kneeage.learn.progress import Counting
+from kneeage.learn.virtual_bundle import Part, VirtualBundleSettings
 from kneeage.study import recalibrate, virtual_bundle
 from kneeage.study.recalibrate import Recalibration
 from tests.cli.conftest import Run
@@ -78,8 +79,10 @@ def test_make_tells_what_was_made_and_its_numbers(
 ) -> None:
     asked: list[tuple[Path, Path, int]] = []
 
-    def make(output: Path, work: Path, settings: VirtualBundleSettings) -> BundleManifest:
+    def make(output: Path, work: Path, settings: VirtualBundleSettings, counting: Counting) -> BundleManifest:
         asked.append((output, work, settings.age_model.fit.max_steps))
+        with counting("Making it") as advance:
+            advance(1, 1)
         return load_bundle(folder).manifest
 
     monkeypatch.setattr(virtual_bundle, "make_virtual_bundle", make)
@@ -87,6 +90,19 @@ def test_make_tells_what_was_made_and_its_numbers(
     assert asked == [(tmp_path / "new", tmp_path / "work", 7)]
     assert done.stdout == "mae_years\t1.25\n"
     assert "Made toy 1.2" in done.stderr
+
+
+def test_make_stops_after_a_part(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Part] = []
+
+    def train(*_: object, until: Part, **__: object) -> None:
+        made.append(until)
+
+    monkeypatch.setattr("kneeage.learn.virtual_bundle.train_virtual_networks", train)
+    command = ("bundle", "make", "-o", tmp_path / "new", "--work", tmp_path, "--until")
+    assert "everything up to the cohorts" in run(*command, "cohorts").stderr
+    assert made == [Part.COHORTS]
+    assert run(*command, "lunch").exit_code == 2
 
 
 def test_make_never_replaces_what_is_there(run: Run, folder: Path) -> None:
@@ -115,7 +131,7 @@ def test_recalibrate_tells_before_and_after(
             parent_sha256="0" * 64,
             subjects=180,
             subjects_sha256="0" * 64,
-            before={"mean_error_years": -1.25},
+            before={"mean_error_years": -1.25, "interval_95_mean_width_years": 4.5},
             after={"mean_error_years": 0.0625},
         )
         calibration = Calibration(location_years=1.25, scale=2.0)

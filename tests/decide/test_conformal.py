@@ -50,14 +50,13 @@ def test_the_least_number_of_subjects_for_a_level(subjects: int, is_open: bool, 
     assert (ranks.low, ranks.high) == (low, high)
 
 
-@pytest.mark.parametrize("subjects", range(1, 500, 7))
 @pytest.mark.parametrize("is_open", [True, False])
-def test_the_level_is_reached_exactly_by_counting(subjects: int, is_open: bool) -> None:
-    ranks = ConformalRanks.of(subjects, 0.95, open_upwards=is_open)
-    inside = Fraction(ranks.high - ranks.low, subjects + 1)
-    assert Fraction(95, 100) <= inside
-    assert inside - Fraction(95, 100) < Fraction(2, subjects + 1)
-    assert ranks.coverage(subjects) == pytest.approx(float(inside))
+def test_the_level_is_reached_exactly_by_counting(is_open: bool) -> None:
+    for subjects in range(1, 501):
+        ranks = ConformalRanks.of(subjects, 0.95, open_upwards=is_open)
+        inside = Fraction(ranks.high - ranks.low, subjects + 1)
+        assert Fraction(95, 100) <= inside
+        assert inside - Fraction(95, 100) < Fraction(2, subjects + 1)
 
 
 def test_even_scores_give_back_the_distribution_s_own_quantiles() -> None:

@@ -41,12 +41,12 @@ def test_it_is_known_when_it_reaches_the_first_bin(first: float, reaches: bool) 
 def test_the_method_says_what_it_was_fitted_on() -> None:
     distribution = AgeDistribution((8, 9, 10), (0.5, 0.5))
     assert credible_interval(distribution, calibration_subjects=0).method.endswith("uncalibrated")
-    assert "240 validation subjects" in credible_interval(distribution, calibration_subjects=240).method
+    assert "240 calibration subjects" in credible_interval(distribution, calibration_subjects=240).method
 
 
 def test_the_method_does_not_pass_virtual_subjects_off_as_people() -> None:
     made = credible_interval(AgeDistribution((8, 9, 10), (0.5, 0.5)), calibration_subjects=240, virtual=True)
-    assert "240 virtual validation subjects" in made.method
+    assert "240 virtual calibration subjects" in made.method
 
 
 @given(st.lists(st.floats(-20, 20), min_size=18, max_size=18))

@@ -94,9 +94,9 @@ def test_a_cut_prior_is_warned_about() -> None:
 def test_the_interval_says_whether_it_is_calibrated() -> None:
     assert "uncalibrated" in stated(around(15.5)).interval_years[0].method
     fitted = stated(around(15.5), calibration=Calibration(subjects=300))
-    assert "300 virtual validation subjects" in fitted.interval_years[0].method
+    assert "300 virtual calibration subjects" in fitted.interval_years[0].method
     real = stated(around(15.5), calibration=Calibration(subjects=300), population="a hospital")
-    assert "300 validation subjects" in real.interval_years[0].method
+    assert "300 calibration subjects" in real.interval_years[0].method
 
 
 def test_no_age_lies_outside_the_prior() -> None:

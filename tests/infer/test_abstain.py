@@ -164,7 +164,8 @@ def test_clean_images_have_no_reason_and_without_limits_none_is_judged() -> None
 
 @pytest.mark.parametrize(("distance", "strange"), [(4.9, False), (5.1, True)])
 def test_an_image_unlike_the_training_images(distance: float, strange: bool) -> None:
-    bundle = manifest(novelty=Novelty(mean=[0.0], precision=[[1.0]], limit=5.0, percentile=99.5))
+    one = {"mean": [0.0], "basis": [[1.0]], "precision": [[1.0]], "quantiles": [0.0, 6.0]}
+    bundle = manifest(novelty=Novelty(**one, limit=5.0, percentile=99.5))
     reason = novelty_reason(NoveltyReport(distance=distance, percentile=50, limit=5.0), bundle)
     assert (reason is not None) is strange
     if reason is not None:

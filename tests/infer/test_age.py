@@ -7,9 +7,9 @@ import pytest
 
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import BundleError
-from kneeage.core.manifest import AgeStage, Calibration
+from kneeage.core.manifest import AgeStage, BundleManifest, Calibration
 from kneeage.core.result import PlateReport
-from kneeage.infer.age import AGE_INPUTS, AgeFacts, age_inputs, age_log_likelihood, age_outputs, read_age
+from kneeage.infer.age import AGE_INPUTS, AgeFacts, age_inputs, age_outputs, read_age
 from kneeage.infer.engine import Engine
 from tests.infer.knees import age_model, manifest, pooled_age_model
 
@@ -28,15 +28,19 @@ def regions(*open_shares: float) -> np.ndarray:
     return stack
 
 
+def judged(network: Engine, stack: np.ndarray, sex: Sex | None, bundle: BundleManifest) -> np.ndarray:
+    return read_age([network], stack, AgeFacts(sex=sex), bundle).log_likelihood
+
+
 def test_sex_enters_the_network() -> None:
-    female, male = (age_log_likelihood(engine(), regions(0), sex, MANIFEST) for sex in (Sex.FEMALE, Sex.MALE))
+    female, male = (judged(engine(), regions(0), sex, MANIFEST) for sex in (Sex.FEMALE, Sex.MALE))
     assert CENTRES[female.argmax()] == 14.5
     assert CENTRES[male.argmax()] == 15.5
 
 
 def test_slices_are_pooled_by_the_mean_of_logits() -> None:
-    pooled = age_log_likelihood(engine(), regions(0, 4), Sex.FEMALE, MANIFEST)
-    middle = age_log_likelihood(engine(), regions(2), Sex.FEMALE, MANIFEST)
+    pooled = judged(engine(), regions(0, 4), Sex.FEMALE, MANIFEST)
+    middle = judged(engine(), regions(2), Sex.FEMALE, MANIFEST)
     np.testing.assert_allclose(np.diff(pooled), np.diff(middle), atol=1e-3)
 
 
@@ -50,12 +54,12 @@ def test_many_slices_at_once_equal_one_by_one() -> None:
 
 def test_temperature_softens() -> None:
     soft = manifest(calibration=Calibration(temperature=2.0, subjects=10))
-    sharp, softened = (age_log_likelihood(engine(), regions(0), Sex.MALE, each) for each in (MANIFEST, soft))
+    sharp, softened = (judged(engine(), regions(0), Sex.MALE, each) for each in (MANIFEST, soft))
     np.testing.assert_allclose(np.diff(softened), np.diff(sharp) / 2, atol=1e-4)
 
 
 def test_an_unknown_sex_is_the_mean_over_both() -> None:
-    both, female, male = (age_log_likelihood(engine(), regions(0), sex, MANIFEST) for sex in (None, *MANIFEST.sexes))
+    both, female, male = (judged(engine(), regions(0), sex, MANIFEST) for sex in (None, *MANIFEST.sexes))
     shares = np.exp(both) / np.exp(both).sum()
     wanted = (np.exp(female) / np.exp(female).sum() + np.exp(male) / np.exp(male).sum()) / 2
     np.testing.assert_allclose(shares, wanted, rtol=1e-6)
@@ -63,19 +67,19 @@ def test_an_unknown_sex_is_the_mean_over_both() -> None:
 
 def test_an_unknown_sex_is_never_a_sex_that_the_bundle_does_not_know() -> None:
     only = manifest(sexes=[Sex.MALE])
-    unknown, male = (age_log_likelihood(engine(), regions(0), sex, only) for sex in (None, Sex.MALE))
+    unknown, male = (judged(engine(), regions(0), sex, only) for sex in (None, Sex.MALE))
     np.testing.assert_allclose(np.diff(unknown), np.diff(male))
 
 
 def test_the_training_shares_are_divided_out() -> None:
     shares = [1.0, 3.0] * 9
     uneven = manifest(training_prior=shares)
-    flat, divided = (age_log_likelihood(engine(), regions(0), Sex.MALE, each) for each in (MANIFEST, uneven))
+    flat, divided = (judged(engine(), regions(0), Sex.MALE, each) for each in (MANIFEST, uneven))
     np.testing.assert_allclose(np.diff(flat - divided), np.diff(np.log(shares)), atol=1e-9)
 
 
 def test_ages_without_training_subjects_have_no_likelihood() -> None:
-    likelihood = age_log_likelihood(engine(), regions(0), Sex.MALE, manifest(training_prior=[0.0, *[1.0] * 17]))
+    likelihood = judged(engine(), regions(0), Sex.MALE, manifest(training_prior=[0.0, *[1.0] * 17]))
     assert likelihood[0] == -np.inf
     assert np.isfinite(likelihood[1:]).all()
 
@@ -83,7 +87,7 @@ def test_ages_without_training_subjects_have_no_likelihood() -> None:
 def test_another_number_of_bins_is_refused() -> None:
     short = Engine(age_model(EDGES[:-1]), name="age.onnx", inputs=AGE_INPUTS, threads=1)
     with pytest.raises(BundleError, match="18 bins for each of 1 slices"):
-        age_log_likelihood(short, regions(0), Sex.MALE, MANIFEST)
+        judged(short, regions(0), Sex.MALE, MANIFEST)
 
 
 # A network that pools the slices itself and is told facts.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -46,15 +44,6 @@ def test_directions_without_any_variance_do_not_decide_alone() -> None:
     moved = held_out[0].copy()
     moved[5] += 1e-3
     assert scale.distance(moved) == pytest.approx(scale.distance(held_out[0]), abs=0.1)
-
-
-def test_arrays_in_a_file_count_as_those_in_the_manifest() -> None:
-    kept = fit_novelty(features(300, 0), features(200, 1))
-    file = BytesIO()
-    np.savez(file, mean=kept.mean, basis=kept.basis, precision=kept.precision)
-    outside = kept.model_copy(update={"file": "novelty.npz", "mean": [], "basis": [], "precision": []})
-    one = features(1, 7)[0]
-    assert NoveltyScale(outside, file.getvalue()).distance(one) == pytest.approx(NoveltyScale(kept).distance(one))
 
 
 def test_another_network_is_refused(scale: NoveltyScale) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kneeage.core.errors import BundleError, OutputError
-from kneeage.core.manifest import BundleManifest, Novelty
+from kneeage.core.manifest import BundleManifest
 from kneeage.io.bundle import load_bundle, write_bundle
 
 MODELS = {"segment.onnx": b"segment weights", "age.onnx": b"age weights"}
@@ -208,14 +208,12 @@ def test_writing_takes_plain_names_only(tmp_path: Path, manifest: BundleManifest
 
 
 def test_a_file_that_the_manifest_names_is_kept(tmp_path: Path, manifest: BundleManifest) -> None:
-    named = manifest.model_copy(
-        update={"reference_knees": "knees.png", "novelty": Novelty(file="n.npz", limit=1, percentile=99)}
-    )
-    extras = {"knees.png": b"knees", "n.npz": b"arrays"}
-    write_bundle(tmp_path / "b", named, {**MODELS, **extras}, "# Card\n")
-    assert load_bundle(tmp_path / "b").files() == {**MODELS, **extras}
-    with pytest.raises(BundleError, match=r"needs the file 'n.npz'"):
-        write_bundle(tmp_path / "c", named, {**MODELS, "knees.png": b""}, "# Card\n")
+    named = manifest.model_copy(update={"reference_knees": "knees.png"})
+    files = {**MODELS, "knees.png": b"knees"}
+    write_bundle(tmp_path / "b", named, files, "# Card\n")
+    assert load_bundle(tmp_path / "b").files() == files
+    with pytest.raises(BundleError, match=r"needs the file 'knees.png'"):
+        write_bundle(tmp_path / "c", named, MODELS, "# Card\n")
 
 
 def test_place_that_cannot_be_written_is_said(tmp_path: Path, manifest: BundleManifest) -> None:

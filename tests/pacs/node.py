@@ -16,9 +16,10 @@ from kneeage.pacs.send import Caller, Destination
 from kneeage.service.logs import write_logs
 from kneeage.service.worker import Rhythm
 from tests.pacs.fakes import FakeExaminer
-from tests.pacs.support import HOST
+from tests.pacs.support import HOST, PATIENCE
 
-QUICK = Rhythm(quiet=1.0, lease=3.0, poll=0.05, first_pause=0.2)
+QUICK = Rhythm(quiet=1.0, lease=5.0, poll=0.05, first_pause=0.2)
+PATIENT = Limits(handshake_seconds=PATIENCE, idle_seconds=PATIENCE, pdu_seconds=PATIENCE, free_bytes=2**20)
 
 
 def main() -> None:
@@ -28,7 +29,6 @@ def main() -> None:
     parser.add_argument("--send-to")
     parser.add_argument("--quiet", type=float, default=QUICK.quiet)
     parser.add_argument("--seconds", type=float, default=0.0)
-    parser.add_argument("--study-seconds", type=float, default=60.0)
     parser.add_argument("--dies-on", default="")
     parser.add_argument("--refuses", action="store_true")
     parser.add_argument("--fails", action="store_true")
@@ -39,9 +39,9 @@ def main() -> None:
     settings = ListenSettings(
         spool=asked.spool,
         port=asked.port,
-        limits=Limits(handshake_seconds=1.0, idle_seconds=5.0, pdu_seconds=2.0, free_bytes=2**20),
+        limits=PATIENT,
         rhythm=replace(QUICK, quiet=asked.quiet),
-        study_seconds=asked.study_seconds,
+        study_seconds=PATIENCE,
         metrics=None if asked.metrics is None else (HOST, asked.metrics),
     )
     destination = Destination(parse_peer(asked.send_to), Caller()) if asked.send_to else None

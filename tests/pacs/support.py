@@ -30,6 +30,8 @@ from tests.io.support import Made, write_series
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
+# Seconds after which a test gives up what should take a few: other work may have the machine meanwhile.
+PATIENCE = 600.0
 
 
 def free_port() -> int:
@@ -39,7 +41,7 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """Wait until a condition holds, and give its value."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -70,7 +72,7 @@ def association(
     """An association with a node, accepted or not."""
     entity = AE(ae_title)
     entity.requested_contexts = received_contexts()
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = PATIENCE
     link = with_own_answers(entity.associate(HOST, port, ae_title=called, **options))
     try:
         yield link
@@ -95,7 +97,7 @@ def storescu(port: int, called: str, folder: Path) -> None:
     if program is None:
         pytest.skip("storescu is not installed (Debian and Ubuntu: apt-get install dcmtk)")
     command = [program, "-aet", "STORESCU", "-aec", called, HOST, str(port), "+sd", "+r", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
 
 
@@ -184,13 +186,13 @@ class Orthanc:
 
     def get(self, path: str) -> Any:
         """Ask its own interface."""
-        with urllib.request.urlopen(f"http://{HOST}:{self.http_port}{path}", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://{HOST}:{self.http_port}{path}", timeout=PATIENCE) as answer:
             return json.load(answer)
 
     def look_up(self, uid: str, level: str) -> list[str]:
         """Own names of what has a UID at a level, such as Study."""
         request = urllib.request.Request(f"http://{HOST}:{self.http_port}/tools/lookup", uid.encode(), method="POST")
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return [one["ID"] for one in json.load(answer) if one["Type"] == level]
 
     def modalities(self, uid: str) -> list[str]:
@@ -227,11 +229,11 @@ def running_orthanc(folder: Path) -> Iterator[Orthanc]:
     with (folder / "orthanc.log").open("w") as log:
         process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log, cwd=folder)
     try:
-        wait_for(lambda: _answers(archive), 60)
+        wait_for(lambda: _answers(archive))
         yield archive
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 def _answers(archive: Orthanc) -> bool:

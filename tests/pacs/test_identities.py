@@ -10,7 +10,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from tests.pacs.raw import encoded, raw, raw_store
-from tests.pacs.support import HOST, association, free_port, make_study, running_node, store, wait_for
+from tests.pacs.support import HOST, PATIENCE, association, free_port, make_study, running_node, store, wait_for
 
 # Source: DICOM PS3.15 table E.1-1 (attributes that name or describe a subject, or who knows one).
 IDENTITY = {
@@ -36,7 +36,7 @@ FORBIDDEN = {"PatientSex": "GEHEIM-SEX", "StudyTime": "geheim-noon", "PatientAge
 
 def told_by(port: int) -> str:
     """What the metrics say."""
-    with urllib.request.urlopen(f"http://{HOST}:{port}/metrics", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://{HOST}:{port}/metrics", timeout=PATIENCE) as answer:
         return str(answer.read().decode())
 
 
@@ -67,7 +67,7 @@ def test_logs_and_metrics_name_nobody(tmp_path: Path, options: tuple[str, ...], 
         with association(node.port) as link:
             assert [store(link, dcmread(path)).Status for path in paths] == [0] * len(paths)
         send_bad_ones(node.port, dcmread(paths[0]))
-        wait_for(lambda: end in log.read_text(), 120)
+        wait_for(lambda: end in log.read_text())
         said = [log.read_text(), told_by(metrics)]
     assert {"event", "level", "time"} <= set.intersection(*(set(json.loads(line)) for line in said[0].splitlines()))
     image = dcmread(paths[0])

@@ -21,6 +21,7 @@ from tests.pacs.fakes import MODALITIES
 from tests.pacs.raw import claiming, encoded, raw, raw_store
 from tests.pacs.support import (
     HOST,
+    PATIENCE,
     NodeProcess,
     Orthanc,
     all_done_uids,
@@ -49,7 +50,7 @@ def send_until_taken(port: int, paths: list[Path]) -> None:
     def is_taken() -> bool:
         return send(port, paths) == [0] * len(paths)
 
-    wait_for(is_taken, 300)
+    wait_for(is_taken)
 
 
 def all_done(spool: Path, names: list[str]) -> bool:
@@ -65,7 +66,7 @@ def kill_campaign(orthanc: Orthanc, tmp_path: Path, *, studies: int, kills: int,
     """Kill a node again and again while studies come in."""
     made = make_studies(tmp_path, f"kill {kills}", studies)
     chance = random.Random(kills)
-    options = ("--send-to", orthanc.dicom, "--seconds", str(seconds), "--quiet", "3")
+    options = ("--send-to", orthanc.dicom, "--seconds", str(seconds), "--quiet", "5")
     node = start_node(tmp_path / "spool", free_port(), *options)
     try:
         with ThreadPoolExecutor(4) as pool:
@@ -76,14 +77,14 @@ def kill_campaign(orthanc: Orthanc, tmp_path: Path, *, studies: int, kills: int,
                 node = start_node(node.spool, node.port, *options)
             for sender in senders:
                 sender.result()
-        wait_for(lambda: all_done(node.spool, list(made)), 300)
+        wait_for(lambda: all_done(node.spool, list(made)))
         require_one_result_set(orthanc, list(made))
     finally:
         node.stop()
 
 
 def test_killed_again_and_again(orthanc: Orthanc, tmp_path: Path) -> None:
-    kill_campaign(orthanc, tmp_path, studies=4, kills=3, seconds=0.2)
+    kill_campaign(orthanc, tmp_path, studies=3, kills=2, seconds=0.2)
 
 
 @pytest.mark.slow
@@ -94,10 +95,11 @@ def test_killed_20_times_during_20_studies(orthanc: Orthanc, tmp_path: Path) -> 
 def parallel_campaign(orthanc: Orthanc, tmp_path: Path, studies: int) -> None:
     """Several associations at once, each with study after study."""
     made = make_studies(tmp_path, f"parallel {studies}", studies)
-    with running_node(tmp_path / "spool", "--send-to", orthanc.web) as node, ThreadPoolExecutor(4) as pool:
+    options = ("--quiet", "5", "--send-to", orthanc.web)
+    with running_node(tmp_path / "spool", *options) as node, ThreadPoolExecutor(4) as pool:
         statuses = list(pool.map(lambda paths: send(node.port, paths), made.values()))
         assert statuses == [[0, 0, 0]] * studies
-        wait_for(lambda: all_done(node.spool, list(made)), 300)
+        wait_for(lambda: all_done(node.spool, list(made)))
     require_one_result_set(orthanc, list(made))
 
 
@@ -118,7 +120,7 @@ def resident_mib(node: NodeProcess) -> float:
 
 def hostile_round(port: int, image: Dataset) -> None:
     """One peer of each kind."""
-    silent = socket.create_connection((HOST, port), timeout=5)
+    silent = socket.create_connection((HOST, port), timeout=PATIENCE)
     for data in (
         b"GET / HTTP/1.1\r\n\r\n" * 100,
         bytes(random.Random(0).randrange(256) for _ in range(10_000)),
@@ -127,7 +129,9 @@ def hostile_round(port: int, image: Dataset) -> None:
         struct.pack(">BBL", 1, 0, 300) + bytes(300),
         struct.pack(">BBL", 7, 0, 4) + bytes(4),
     ):
-        with socket.create_connection((HOST, port), timeout=5) as peer:
+        with socket.create_connection((HOST, port), timeout=PATIENCE) as peer:
+            # The node waits longer than this for who said nothing that it understands.
+            peer.settimeout(1)
             try:
                 peer.sendall(data)
                 while peer.recv(4096):
@@ -193,5 +197,5 @@ def test_a_study_that_kills_its_worker_does_not_stop_the_others(tmp_path: Path) 
     deadly, well = (study_uid(name) for name in made)
     with running_node(tmp_path / "spool", "--dies-on", deadly) as node:
         assert [send(node.port, paths) for paths in made.values()] == [[0, 0, 0]] * 2
-        wait_for(lambda: states(node.spool).get(well) is StudyState.DONE, 60)
+        wait_for(lambda: states(node.spool).get(well) is StudyState.DONE)
     assert Counter(states(node.spool).values())[StudyState.DONE] == 1

@@ -14,6 +14,7 @@ from pydicom import Dataset, dcmread
 from kneeage.phantom.cohort.write import write_virtual_dicom
 from tests.pacs.support import (
     HOST,
+    PATIENCE,
     NodeProcess,
     Orthanc,
     all_done_uids,
@@ -23,7 +24,7 @@ from tests.pacs.support import (
     wait_for,
 )
 
-OPTIONS = ("--real", "--quiet", "5", "--study-seconds", "900")
+OPTIONS = ("--real", "--quiet", "5")
 RESULTS = ["DOC", "OT", "SEG", "SR"]
 
 
@@ -41,7 +42,7 @@ def faults(one: Path) -> list[str]:
     """What dciodvfy finds wrong, but for private codes."""
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy is not installed; it is in the package dicom3tools")
-    done = subprocess.run(["dciodvfy", str(one)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["dciodvfy", str(one)], capture_output=True, text=True, timeout=PATIENCE)
     lines = [line for line in done.stderr.splitlines() if line.startswith(("Error", "Warning"))]
     return [line for line in lines if "99KNEEAGE" not in line]
 
@@ -51,7 +52,7 @@ def retrieved(archive: Orthanc, uid: str, folder: Path) -> list[Path]:
     folder.mkdir(parents=True)
     keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
     command = ["getscu", "-S", "-aec", "ORTHANC", *keys, "-od", str(folder), HOST, str(archive.dicom_port)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return sorted(folder.iterdir())
 
@@ -95,7 +96,8 @@ def send_on(archive: Orthanc, uid: str) -> None:
     """Have the archive send a study to the node, as its user does."""
     (found,) = archive.look_up(uid, "Study")
     address = f"http://{HOST}:{archive.http_port}/modalities/kneeage/store"
-    with urllib.request.urlopen(urllib.request.Request(address, found.encode(), method="POST"), timeout=300) as answer:
+    asked = urllib.request.Request(address, found.encode(), method="POST")
+    with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
         assert answer.status == 200
 
 
@@ -105,7 +107,7 @@ def test_a_virtual_subject_goes_round_as_with_docker(orthanc: Orthanc, tmp_path:
     node = start_node(tmp_path / "spool", orthanc.move_port, *OPTIONS, "--send-to", orthanc.dicom)
     try:
         send_on(orthanc, uid)
-        wait_for(lambda: all_done_uids(node.spool, [uid]), 300)
+        wait_for(lambda: all_done_uids(node.spool, [uid]))
         require_one_result_set(orthanc, node, uid, source, tmp_path / "back")
     finally:
         node.stop()

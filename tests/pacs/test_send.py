@@ -19,7 +19,7 @@ from kneeage.pacs.peers import DicomPeer, WebPeer, parse_peer
 from kneeage.pacs.send import Caller, Destination
 from kneeage.service.worker import DeliveryError
 from tests.pacs.fakes import result_object
-from tests.pacs.support import HOST, Orthanc, free_port, make_study, study_uid
+from tests.pacs.support import HOST, PATIENCE, Orthanc, free_port, make_study, study_uid
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_the_library_takes_no_answer_away() -> None:
     archive, port = answering(0)
     entity = Caller().entity()
     entity.requested_contexts = received_contexts()
-    entity.dimse_timeout = 3
+    entity.dimse_timeout = PATIENCE
     link = Caller().associated(entity, DicomPeer("ARCHIVE", HOST, port))
     try:
         link._reactor_checkpoint = LateEvent()

@@ -28,7 +28,7 @@ from kneeage.report.html import Backing
 from kneeage.report.reference import ReferenceKnee
 
 CREDIBLE = (
-    "central credible interval of the posterior, its sharpness fitted on 4000 virtual validation subjects; "
+    "central credible interval of the posterior, its sharpness fitted on 4000 virtual calibration subjects; "
     "coverage not guaranteed"
 )
 CONFORMAL = (

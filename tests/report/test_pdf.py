@@ -43,7 +43,7 @@ def program(name: str) -> str:
 
 def read(name: str, *options: str) -> str:
     """Run a tool that reads PDF files."""
-    done = subprocess.run([program(name), *options], capture_output=True, check=True, timeout=60)
+    done = subprocess.run([program(name), *options], capture_output=True, check=True, timeout=600)
     return done.stdout.decode()
 
 

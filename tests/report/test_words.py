@@ -69,6 +69,18 @@ def test_chinese_words_hold_chinese_punctuation() -> None:
     assert not [text for text in texts if re.search(r"[一-鿿][,;:()]|[,;:(][一-鿿]", text)]
 
 
+def test_the_workstation_says_the_same_in_chinese() -> None:
+    pages = json.loads(files("kneeage").joinpath("web", "static", "words.json").read_text(encoding="utf-8"))
+    said: dict[str, set[str]] = {}
+    for _, entry in entries():
+        said.setdefault(entry["en"].lower(), set()).add(entry["zh"])
+    shared = [entry for entry in pages.values() if entry["en"].lower() in said]
+    assert len(shared) > 50
+    differing = {entry["en"].lower() for entry in shared if entry["zh"] not in said[entry["en"].lower()]}
+    # A step, the pictures, a bare decision and an age with its unit: other things than the report calls so.
+    assert differing == {"question", "slices", "below", "at least {age}"}
+
+
 def test_an_unknown_language_is_refused() -> None:
     with pytest.raises(UsageError, match="en or zh; found 'fr'"):
         words("fr")

@@ -21,11 +21,11 @@ def _programs() -> Path | None:
 def _as_owner(*command: str) -> None:
     """Run a program as a user that the server accepts; it refuses root."""
     runuser = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    subprocess.run([*runuser, *command], check=True, capture_output=True, timeout=60, cwd="/")
+    subprocess.run([*runuser, *command], check=True, capture_output=True, timeout=300, cwd="/")
 
 
 @contextmanager
-def running_server(_folder: Path) -> Iterator[str | None]:
+def running_server() -> Iterator[str | None]:
     """Give the URL of a new server's database; None where no server is installed."""
     programs = _programs()
     if programs is None or find_spec("psycopg") is None:

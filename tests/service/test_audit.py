@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from tests.service.postgres import running_server
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
-    with running_server(tmp_path_factory.mktemp("pg")) as url:
+def server() -> Iterator[str | None]:
+    with running_server() as url:
         yield url
 
 
@@ -33,7 +34,7 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
     else:
         found = request.getfixturevalue("server")
         if found is None:
-            pytest.skip("no PostgreSQL server is installed")
+            pytest.skip("needs a PostgreSQL server (Debian: postgresql) and psycopg")
         url = found
     engine = open_engine(url)
     migrate(engine)
@@ -156,3 +157,16 @@ def test_other_databases_are_refused() -> None:
         open_engine("mysql://localhost/a")
     with pytest.raises(UsageError, match="register's URL"):
         open_engine("nonsense")
+
+
+def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UsageError, match=r"kneeage\[web,postgresql\]"):
+        open_engine("postgresql://localhost/a")
+
+
+def test_a_database_that_does_not_answer_is_said_without_its_password(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg", reason="needs the extra 'postgresql'")
+    with pytest.raises(OutputError, match="does not answer") as raised:
+        open_engine(f"postgresql://ann:geheim@/a?host={tmp_path}")
+    assert "geheim" not in str(raised.value)

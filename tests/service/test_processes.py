@@ -10,12 +10,12 @@ from kneeage.service.processes import WorkerProcesses, WorkPlan
 from kneeage.service.queue import Queue, StudyState
 from kneeage.service.spool import Spool
 from tests.pacs.fakes import FakeExaminer
-from tests.pacs.support import study_uid, wait_for
+from tests.pacs.support import PATIENCE, study_uid, wait_for
 from tests.service.support import RHYTHM, receive, state
 
 
 def workers_of(spool: Spool, queue: Queue, examine: Callable[[Path, Path], None], limit: float) -> WorkerProcesses:
-    plan = WorkPlan(spool.folder, examine, None, replace(RHYTHM, lease=30))
+    plan = WorkPlan(spool.folder, examine, None, replace(RHYTHM, lease=PATIENCE))
     return WorkerProcesses(plan, queue, count=1, limit_seconds=limit)
 
 
@@ -24,14 +24,14 @@ def test_a_worker_process_that_dies_is_replaced_and_the_rest_is_done(
 ) -> None:
     for name in ("deadly", "well"):
         receive(spool, queue, tmp_path, name)
-    workers = workers_of(spool, queue, FakeExaminer(dies_on=study_uid("deadly")), 60)
+    workers = workers_of(spool, queue, FakeExaminer(dies_on=study_uid("deadly")), PATIENCE)
 
     def is_over() -> bool:
         workers.check()
         return queue.counts()[StudyState.DONE] == 1 and ("workers_died", "") in queue.counters()
 
     try:
-        wait_for(is_over, 60)
+        wait_for(is_over)
     finally:
         workers.stop()
     assert {one.study_uid: one.state for one in queue.entries()}[study_uid("well")] is StudyState.DONE
@@ -39,14 +39,14 @@ def test_a_worker_process_that_dies_is_replaced_and_the_rest_is_done(
 
 def test_a_worker_process_that_takes_too_long_is_ended(spool: Spool, queue: Queue, tmp_path: Path) -> None:
     receive(spool, queue, tmp_path)
-    workers = workers_of(spool, queue, FakeExaminer(seconds=300), 0.2)
+    workers = workers_of(spool, queue, FakeExaminer(seconds=PATIENCE), 0.2)
 
     def is_ended() -> bool:
         workers.check()
         return ("workers_died", "") in queue.counters()
 
     try:
-        wait_for(is_ended, 60)
+        wait_for(is_ended)
     finally:
         workers.stop()
     assert state(queue) == (StudyState.STABLE, "it took longer than 0.2 seconds")

@@ -15,8 +15,14 @@ from kneeage.service.queue import Queue, StudyState, study_key
 from kneeage.service.spool import Spool
 from kneeage.service.worker import MOST_TRIES, DeliveryError, Worker
 from tests.pacs.fakes import MODALITIES, FakeExaminer
-from tests.pacs.support import study_uid
+from tests.pacs.support import study_uid, wait_for
 from tests.service.support import NAME, RHYTHM, Archive, state
+
+
+def lease_end(queue: Queue) -> float:
+    """Until when the only study is its worker's."""
+    with queue._database.transaction() as db:
+        return float(db.execute("SELECT lease_until FROM studies").fetchone()[0])
 
 
 def test_a_study_is_examined_and_its_results_sent_once(worker: Worker, queue: Queue, archive: Archive) -> None:
@@ -99,10 +105,13 @@ def test_a_worker_that_lost_its_study_leaves_it_alone(worker: Worker, queue: Que
 
 
 def test_a_lease_is_kept_during_long_work(worker: Worker, queue: Queue) -> None:
-    slow = replace(worker, examine=FakeExaminer(seconds=0.6), rhythm=replace(RHYTHM, lease=0.3))
-    slow.work_once()
+    def examine(images: Path, documents: Path) -> None:
+        FakeExaminer()(images, documents)
+        before = lease_end(queue)
+        wait_for(lambda: lease_end(queue) > before)
+
+    replace(worker, examine=examine, rhythm=replace(RHYTHM, lease=0.3)).work_once()
     assert state(queue)[0] is StudyState.DONE
-    assert ("workers_died", "") not in queue.counters()
 
 
 def test_images_that_are_gone_park_the_study(worker: Worker, queue: Queue, spool: Spool) -> None:

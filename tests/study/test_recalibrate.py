@@ -79,6 +79,20 @@ def test_the_card_says_what_changed_and_keeps_the_parent_s(parent: Bundle, tmp_p
     assert card.endswith("# The parent's card\n")
 
 
+@pytest.mark.usefixtures("asked")
+def test_a_number_that_a_fold_had_nobody_for_is_left_out(
+    parent: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = {"interval_95_mean_width_years": 4.5}, {"interval_95_mean_width_years": float("nan")}
+    monkeypatch.setattr(module, "before_and_after", lambda _parent, _subjects: numbers)
+    lineage = recalibrate(parent.folder, tmp_path, tmp_path / "new").manifest.lineage
+    assert lineage is not None
+    assert (lineage.before, lineage.after) == (numbers[0], {})
+    card = (tmp_path / "new" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| interval_95_mean_width_years | 4.5 |  |" in card
+    assert "nan" not in card.split("---\n")[0]
+
+
 def test_too_few_subjects_are_refused_and_nothing_is_written(
     parent: Bundle, tmp_path: Path, asked: list[LocalSubject]
 ) -> None:

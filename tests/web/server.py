@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 
 COMMAND = "from kneeage.cli import main; main()"
-PATIENCE_SECONDS = 120.0
+# Only what never comes is waited for so long.
+PATIENCE_SECONDS = 400.0
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import threading
 import zipfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from kneeage.core.anatomy import Label
 from kneeage.core.errors import OutputError
 from kneeage.io.nifti import read_values, write_labels
 from kneeage.service.tables import AUDIT, writing
-from tests.web.support import Door, code
+from tests.web.support import Door, code, settings_of
 
 
 def files_of(door: Door, key: str, number: int, name: str) -> bytes:
@@ -237,6 +238,47 @@ def test_the_chosen_bundle_answers(door: Door) -> None:
     assert code(door.client.put("/api/bundles/chosen", json={"id": "0" * 16})) == (404, "not_found")
 
 
+def test_a_bundle_that_is_damaged_is_shown_and_cannot_answer(tmp_path: Path, block_bundle: Path) -> None:
+    (tmp_path / "data").mkdir()
+    damaged = tmp_path / "damaged"
+    shutil.copytree(block_bundle, damaged)
+    (damaged / "age.onnx").write_bytes(b"changed")
+    door = Door(settings_of(tmp_path / "data", damaged, bundles=(damaged, block_bundle)))
+    items = {one["name"]: one for one in door.client.get("/api/bundles").json()["items"]}
+    broken = items.pop("damaged")
+    assert (broken["usable"], broken["chosen"]) == (False, False)
+    assert "age.onnx" in broken["problem"]
+    assert [one["chosen"] for one in items.values()] == [True]
+    assert code(door.client.put("/api/bundles/chosen", json={"id": broken["id"]})) == (422, "invalid")
+
+
+def test_pages_of_study_runs_are_shown_without_scripts(tmp_path: Path, block_bundle: Path) -> None:
+    (tmp_path / "data").mkdir()
+    run, other = tmp_path / "studies" / "run 1", tmp_path / "studies" / "no page"
+    for folder in (run, other):
+        folder.mkdir(parents=True)
+    (run / "report.html").write_text("<!DOCTYPE html>a study", encoding="utf-8")
+    (tmp_path / "studies" / "link").symlink_to(run)
+    door = Door(settings_of(tmp_path / "data", block_bundle, studies=tmp_path / "studies"))
+    (only,) = door.client.get("/api/studies").json()["items"]
+    assert (only["name"], only["files"]) == ("run 1", ["report.html"])
+    answer = door.client.get(f"/api/studies/{only['id']}/page")
+    assert answer.text.endswith("a study")
+    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert code(door.client.get(f"/api/studies/{'0' * 16}/page")) == (404, "not_found")
+
+
+def test_a_prior_may_be_a_table(door: Door, knee: bytes) -> None:
+    key = door.open()
+    door.send(key, ("knee.nii.gz", knee))
+    table = [{"age_years": 8, "weight": 1}, {"age_years": 12, "weight": 3}, {"age_years": 26, "weight": 0}]
+    assert code(door.ask(key, prior_table=table, prior="uniform:8-26")) == (422, "invalid")
+    assert door.ask(key, prior_table=table).status_code == 202
+    assert door.desk.work_once()
+    result = door.client.get(f"/api/examinations/{key}/runs/1/result").json()
+    assert result["prior"]["name"].startswith("prior-")
+
+
 def test_an_altered_line_is_found(door: Door) -> None:
     door.open("a")
     office = door.client.app.state.office  # type: ignore[attr-defined]
@@ -267,6 +309,6 @@ def test_changes_are_told_as_events(door: Door, knee: bytes) -> None:
         while not lines:
             thread.join(0.01)
         door.send(key, ("knee.nii.gz", knee))
-        thread.join(10)
+        thread.join(120)
     assert lines[0].startswith("retry: 1000\n\nevent: examination\ndata: ")
     assert json.loads(lines[-1].partition("data: ")[2])["files"] == 1

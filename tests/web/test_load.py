@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from kneeage.service.queue import MOST_DEATHS
+from kneeage.service.run_queue import RunQueue
 from tests.web.support import SMALL, Door, settings_of
 
 
@@ -53,10 +56,45 @@ def test_what_a_killed_worker_held_is_done_once(door: Door, knee: bytes) -> None
     assert actions.count("estimate done") == 3
 
 
-def test_an_answer_that_is_there_is_not_given_again(door: Door, knee: bytes) -> None:
+def asked(door: Door, knee: bytes) -> str:
+    """An examination whose question waits."""
     key = door.open()
     door.send(key, ("knee.nii.gz", knee))
     door.ask(key)
+    return key
+
+
+def test_a_run_that_too_many_workers_died_on_is_ended(door: Door, knee: bytes) -> None:
+    key, queue = asked(door, knee), door.desk.queue
+    for number in range(MOST_DEATHS):
+        assert queue.claim(f"worker {number}", 60) is not None
+        queue.bury(f"worker {number}", "it crashed")
+    found = door.show(key)
+    assert (found["state"], found["reason"]["code"]) == ("failed", "worker_died")
+    assert not door.desk.work_once()
+
+
+def test_a_run_that_nobody_wants_ends_with_its_worker(door: Door, knee: bytes) -> None:
+    key, queue = asked(door, knee), door.desk.queue
+    assert queue.claim("worker", 60) is not None
+    assert door.client.post(f"/api/examinations/{key}/cancel").json()["state"] == "running"
+    queue.bury("worker", "it crashed")
+    assert door.show(key)["state"] == "cancelled"
+
+
+def test_a_run_that_takes_too_long_is_overdue(door: Door, knee: bytes) -> None:
+    asked(door, knee)
+    now = [time.time()]
+    queue = RunQueue(door.client.app.state.office.register.journal, lambda: now[0])  # type: ignore[attr-defined]
+    assert queue.claim("worker", 60) is not None
+    assert not queue.is_overdue("worker", 600)
+    now[0] += 601
+    assert queue.is_overdue("worker", 600)
+    assert not queue.is_overdue("another", 600)
+
+
+def test_an_answer_that_is_there_is_not_given_again(door: Door, knee: bytes) -> None:
+    key = asked(door, knee)
     killed = door.new_desk("killed")
     task = killed.queue.claim("killed", -1)
     assert task is not None

@@ -42,13 +42,13 @@ def test_every_answer_is_declared(served: Door) -> None:
 def check(served: Door, operation: Any) -> None:
     """Ask a route for a few things that its schema allows, and for what it does not."""
     key = served.client.get("/api/examinations").json()["items"][-1]["id"]
+    headers = {"X-CSRF-Token": served.take_token(), "Host": "127.0.0.1"}
 
     @settings(max_examples=6, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy())
     def ask(case: Any) -> None:
         if operation.path.startswith("/api/examinations/{key}"):
             case.path_parameters["key"] = key
-        headers = {"X-CSRF-Token": served.take_token(), "Host": "127.0.0.1"}
         answer = case.call(headers=headers, cookies=dict(served.client.cookies))
         case.validate_response(answer, checks=CHECKS)
 

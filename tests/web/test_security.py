@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
+from itsdangerous import URLSafeTimedSerializer
+from sqlalchemy import Engine, select
 
 from kneeage.core.errors import UsageError
+from kneeage.service.accounts import SESSION_SECONDS, Accounts
+from kneeage.service.addresses import is_loopback
+from kneeage.service.audit import lines
 from kneeage.service.case_files import CaseFiles
+from kneeage.service.tables import USERS, open_engine, reading, sqlite_url
 from kneeage.web.security import COOKIE
-from kneeage.web.settings import WebSettings, is_loopback
-from tests.web.support import PASSWORD, Door, code, settings_of, zipped
+from kneeage.web.settings import WebSettings
+from tests.web.support import PASSWORD, SMALL, Door, code, settings_of, zipped
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -20,11 +31,19 @@ def guarded(tmp_path: Path, block_bundle: Path) -> Door:
     """A server that asks for a login."""
     (tmp_path / "data").mkdir()
     door = Door(settings_of(tmp_path / "data", block_bundle, login=True))
-    door.client.app.state.office.accounts.set_password("ann", PASSWORD)  # type: ignore[attr-defined]
+    # What a hash costs is the library's own choice; a cheap one does here.
+    accounts_of(door)._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    accounts_of(door).set_password("ann", PASSWORD)
     return door
 
 
-def log_in(door: Door, password: str = PASSWORD, name: str = "ann") -> object:
+def small(tmp_path: Path, bundle: Path, **limits: int) -> Door:
+    """A server with other limits."""
+    (tmp_path / "data").mkdir()
+    return Door(settings_of(tmp_path / "data", bundle, limits=replace(SMALL, **limits)))
+
+
+def log_in(door: Door, password: str = PASSWORD, name: str = "ann") -> Any:
     return door.client.post("/api/session", json={"name": name, "password": password})
 
 
@@ -67,6 +86,15 @@ def test_an_examination_is_named_by_digits(tmp_path: Path) -> None:
         CaseFiles(tmp_path).uploads("../..")
 
 
+def test_what_is_kept_is_for_its_owner_alone(tmp_path: Path) -> None:
+    data = tmp_path / "new" / "data"
+    CaseFiles(data)
+    open_engine(sqlite_url(data / "register.sqlite3")).dispose()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (data, *data.iterdir())}
+    assert modes["data"] == modes["examinations"] == 0o700
+    assert modes["register.sqlite3"] == 0o600
+
+
 def test_a_zip_bomb_is_refused(door: Door) -> None:
     key = door.open()
     bomb = zipped([("zeros", bytes(80 * 2**20))])
@@ -99,6 +127,46 @@ def test_uploads_end_at_their_limits(door: Door) -> None:
         assert door.send(key, *((f"{n}", b"%d" % n) for n in range(start, start + 10))).status_code == 200
     assert code(door.send(key, ("one more", b"more"))) == (413, "too_large")
     assert door.show(key)["files"] == 20
+
+
+def test_all_files_together_end_at_their_limit(door: Door) -> None:
+    key = door.open()
+    for number in range(2):
+        assert door.send(key, (f"{number}", bytes([number]) * 2**20)).status_code == 200
+    assert code(door.send(key, ("one byte more", b"x"))) == (413, "too_large")
+    assert door.show(key)["bytes"] == 2**21
+
+
+def test_a_body_of_unknown_length_is_refused(door: Door) -> None:
+    assert code(door.client.post("/api/examinations", content=iter([b"{}"]))) == (413, "too_large")
+
+
+def test_labels_that_are_too_large_are_refused(tmp_path: Path, block_bundle: Path, knee: bytes) -> None:
+    door = small(tmp_path, block_bundle, correction_bytes=1000)
+    key = door.answered(knee)
+    answer = door.client.post(f"/api/examinations/{key}/corrections?base=1", content=bytes(1001))
+    assert code(answer) == (413, "too_large")
+
+
+def test_one_upload_too_many_is_told_to_come_again(tmp_path: Path, block_bundle: Path) -> None:
+    door = small(tmp_path, block_bundle, uploads=1)
+    key = door.open()
+    with door.client.app.state.office.uploads.take():  # type: ignore[attr-defined]
+        answer = door.send(key, ("a", b"a"))
+    assert code(answer) == (429, "busy")
+    assert int(answer.headers["retry-after"]) > 0
+    assert door.send(key, ("a", b"a")).status_code == 200
+
+
+def test_a_full_disk_takes_nothing(tmp_path: Path, block_bundle: Path) -> None:
+    door = small(tmp_path, block_bundle, free_bytes=2**62)
+    assert code(door.send(door.open(), ("a", b"a"))) == (429, "busy")
+
+
+def test_one_listener_too_many_is_told_to_come_again(tmp_path: Path, block_bundle: Path) -> None:
+    door = small(tmp_path, block_bundle, streams=0)
+    assert code(door.client.get("/api/events")) == (429, "busy")
+    assert code(door.client.get(f"/api/examinations/{door.open()}/events")) == (429, "busy")
 
 
 def test_a_form_that_is_cut_short_leaves_nothing(door: Door) -> None:
@@ -184,7 +252,7 @@ def test_without_a_login_there_is_nothing(guarded: Door) -> None:
 
 
 def test_a_login_opens_and_a_logout_closes(guarded: Door) -> None:
-    assert log_in(guarded).status_code == 200  # type: ignore[attr-defined]
+    assert log_in(guarded).status_code == 200
     guarded.take_token()
     assert guarded.client.get("/api/session").json()["user"] == "ann"
     guarded.open()
@@ -192,13 +260,52 @@ def test_a_login_opens_and_a_logout_closes(guarded: Door) -> None:
     assert guarded.client.delete("/api/session").status_code == 204
     guarded.client.cookies.set(COOKIE, cookie)
     assert code(guarded.client.get("/api/examinations")) == (401, "login")
-    assert [line["action"] for line in _audit_of(guarded)] == ["logged in", "examination opened"]
+    assert [line["action"] for line in _audit_of(guarded)] == ["password set", "logged in", "examination opened"]
+
+
+def test_a_user_who_is_removed_is_out_at_once(guarded: Door) -> None:
+    log_in(guarded)
+    assert guarded.client.get("/api/examinations").status_code == 200
+    accounts_of(guarded).remove("ann")
+    assert code(guarded.client.get("/api/examinations")) == (401, "login")
+    guarded.take_token()
+    assert code(log_in(guarded)) == (401, "login")
+    with pytest.raises(UsageError, match="no user"):
+        accounts_of(guarded).remove("ann")
+    assert [line["action"] for line in _audit_of(guarded)][-2:] == ["user removed", "login refused"]
+
+
+def test_another_password_ends_the_sessions_of_the_one_before(guarded: Door) -> None:
+    log_in(guarded)
+    accounts_of(guarded).set_password("ann", PASSWORD[::-1])
+    assert code(guarded.client.get("/api/examinations")) == (401, "login")
+
+
+def test_passwords_are_kept_as_hashes_alone(guarded: Door) -> None:
+    with reading(engine_of(guarded)) as connection:
+        (kept,) = connection.execute(select(USERS.c.password_hash)).scalars()
+    assert kept.startswith("$argon2id$")
+    with pytest.raises(UsageError, match="12 to 256 characters"):
+        accounts_of(guarded).set_password("bob", "eleven char")
+
+
+def test_a_session_ends_by_itself(guarded: Door) -> None:
+    now = [0.0]
+    accounts = Accounts(guarded.client.app.state.office.register.journal, lambda: now[0])  # type: ignore[attr-defined]
+    token = accounts.open_session("ann")
+    now[0] = SESSION_SECONDS - 1
+    assert accounts.user_of(token) == "ann"
+    now[0] = SESSION_SECONDS + 1
+    assert accounts.user_of(token) is None
 
 
 def test_a_forged_cookie_opens_nothing(guarded: Door) -> None:
     log_in(guarded)
     good = guarded.client.cookies[COOKIE]
-    for forged in (good[:-2] + "aa", "x" + good, "", "a.b.c", good[::-1]):
+    signed, _, signature = good.rpartition(".")
+    _, token = URLSafeTimedSerializer(b"another key", salt="kneeage-session").loads_unsafe(good)
+    other = str(URLSafeTimedSerializer(b"another key", salt="kneeage-session").dumps(token))
+    for forged in (f"{signed}.{signature.swapcase()}", other, signed, "x" + good, "", "a.b.c", good[::-1]):
         guarded.client.cookies.clear()
         guarded.client.cookies.set(COOKIE, forged)
         assert code(guarded.client.get("/api/examinations")) == (401, "login")
@@ -215,7 +322,27 @@ def test_guessing_passwords_is_slowed_down(guarded: Door) -> None:
         assert code(log_in(guarded, "wrong wrong wrong")) == (401, "login")
     answer = log_in(guarded)
     assert code(answer) == (429, "busy")
-    assert int(answer.headers["retry-after"]) > 0  # type: ignore[attr-defined]
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_guesses_at_once_get_no_further_than_guesses_in_turn(guarded: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(5)
+
+    def look(_name: str, _password: str) -> bool:
+        """Wait until as many guesses are looked at as may be."""
+        together.wait(400)
+        return False
+
+    monkeypatch.setattr(accounts_of(guarded), "is_password", look)
+    with guarded.client, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: log_in(guarded, "wrong wrong wrong").status_code, range(8)))
+    assert sorted(found) == [401] * 5 + [429] * 3
+
+
+def test_those_who_know_their_password_are_never_slowed_down(guarded: Door) -> None:
+    for _ in range(7):
+        guarded.take_token()
+        assert log_in(guarded).status_code == 200
 
 
 def test_cookies_are_closed_to_scripts_and_other_sites(door: Door) -> None:
@@ -235,10 +362,17 @@ def test_outside_there_is_a_login_and_no_clear_text(tmp_path: Path) -> None:
     assert not is_loopback("knees.example.org")
 
 
-def _audit_of(door: Door) -> list[dict[str, str]]:
-    from kneeage.service.audit import lines
-    from kneeage.service.tables import reading
+def accounts_of(door: Door) -> Accounts:
+    accounts: Accounts = door.client.app.state.office.accounts  # type: ignore[attr-defined]
+    return accounts
 
-    with reading(door.client.app.state.office.register.journal.engine) as connection:  # type: ignore[attr-defined]
+
+def engine_of(door: Door) -> Engine:
+    engine: Engine = door.client.app.state.office.register.journal.engine  # type: ignore[attr-defined]
+    return engine
+
+
+def _audit_of(door: Door) -> list[dict[str, str]]:
+    with reading(engine_of(door)) as connection:
         found, _ = lines(connection, None, 10, 0)
     return [{"action": line.action} for line in reversed(found)]

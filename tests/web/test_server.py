@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -33,6 +34,13 @@ def add_user(data: Path) -> None:
 def log_in(client: httpx.Client, password: str = PASSWORD) -> httpx.Response:
     header = {"X-CSRF-Token": client.get("/api/session").json()["csrf_token"]}
     return client.post("/api/session", json={"name": "ann", "password": password}, headers=header)
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
 
 
 def actions(client: httpx.Client) -> Counter[str]:
@@ -100,11 +108,21 @@ def test_over_tls_cookies_stay_there(tmp_path: Path, block_bundle: Path, certifi
             httpx.get(server.address)
 
 
+def test_a_user_who_is_removed_is_no_user(tmp_path: Path) -> None:
+    add_user(tmp_path)
+    assert run("user", "remove", "ann", "--data", str(tmp_path)).exit_code == 0
+    again = run("user", "remove", "ann", "--data", str(tmp_path))
+    assert (again.exit_code, "no user has this name" in again.stderr) == (2, True)
+    assert run("user", "remove", "ann", "--data", str(tmp_path / "nothing")).exit_code == 2
+    assert run("audit", "verify", "--data", str(tmp_path)).stdout.startswith("2:")
+
+
 def test_behind_a_proxy_only_its_name_is_answered(tmp_path: Path, block_bundle: Path) -> None:
     add_user(tmp_path)
     told = "https://knees.example.org"
-    options = ("--behind-proxy", told, "--port", "18799", "--bundle", str(block_bundle), "--workers", "1")
-    with serving(tmp_path, *options, said=told), httpx.Client(base_url="http://127.0.0.1:18799") as client:
+    port = free_port()
+    options = ("--behind-proxy", told, "--port", str(port), "--bundle", str(block_bundle), "--workers", "1")
+    with serving(tmp_path, *options, said=told), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         assert client.get("/login").status_code == 400
         client.headers["host"] = "knees.example.org"
         assert client.get("/", follow_redirects=False).headers["location"] == "/login?next=/"
@@ -166,7 +184,7 @@ def test_the_client_in_the_documentation_works(tmp_path: Path, block_bundle: Pat
     client = Path(__file__).parents[2] / "docs" / "web_client.py"
     with serving(tmp_path / "data", "--bundle", str(block_bundle), "--workers", "1") as server:
         command = [sys.executable, str(client), server.address, str(tmp_path / "study"), str(tmp_path / "report.html")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["outcome"] == "estimated"
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

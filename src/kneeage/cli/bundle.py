@@ -132,7 +132,8 @@ def _before_and_after(lineage: Lineage) -> Table:
     for column in ("measure", "before", "after, cross-validated"):
         table.add_column(column, no_wrap=True)
     for name, value in lineage.before.items():
-        table.add_row(name.replace("_", " "), f"{value:.3f}", f"{lineage.after[name]:.3f}")
+        after = lineage.after.get(name)  # a number that a fold had nobody for is not there
+        table.add_row(name.replace("_", " "), f"{value:.3f}", "" if after is None else f"{after:.3f}")
     return table
 
 

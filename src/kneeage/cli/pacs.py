@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -236,20 +236,13 @@ def _let_in(host: str, allow: list[str] | None) -> tuple[str, ...]:
         UsageError: They are not.
     """
     from kneeage.pacs.peers import require_ae_title
+    from kneeage.service.addresses import is_loopback
 
     if allow == [ANYONE]:
         return ()
-    if not allow and not _is_loopback(host):
+    if not allow and not is_loopback(host):
         raise UsageError(f"on {host} others can reach the node: name who may call with --allow AET, or --allow any")
     return tuple(require_ae_title(title) for title in allow or ())
-
-
-def _is_loopback(host: str) -> bool:
-    """Say whether an address is reached from this machine alone."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _networks(texts: list[str] | None) -> tuple[Network, ...]:

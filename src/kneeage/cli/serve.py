@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kneeage.cli.options import BundleFolder
-from kneeage.cli.register import Data, Database, register_url, require_extra
+from kneeage.cli.register import Data, Database, register_url, require_extra, require_register
 from kneeage.cli.speak import answering, tell
 
 if TYPE_CHECKING:
     from kneeage.service.accounts import Accounts
+
+UserName = Annotated[str, typer.Argument(metavar="NAME", help="Name to log in with.", show_default=False)]
 
 user_app = typer.Typer(name="user", no_args_is_help=True, help="Who may log in to the workstation.")
 
@@ -73,11 +75,7 @@ def serve(
 
 @user_app.command(name="add")
 @answering
-def add_user(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name to log in with.", show_default=False)],
-    data: Data,
-    register: Database = None,
-) -> None:
+def add_user(name: UserName, data: Data, register: Database = None) -> None:
     """Add a user, or give one another password, which is asked for or read from standard input."""
     require_extra()
     password = typer.prompt("Password", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
@@ -85,14 +83,25 @@ def add_user(
     tell(f"{name} may log in.")
 
 
+@user_app.command(name="remove")
+@answering
+def remove_user(name: UserName, data: Data, register: Database = None) -> None:
+    """Remove a user, whose sessions end; what the user did stays on record."""
+    require_extra()
+    require_register(data, register)
+    _accounts(data, register).remove(name)
+    tell(f"{name} may no longer log in.")
+
+
 def _accounts(data: Path, register: str | None) -> Accounts:
     """Open the accounts of a workstation."""
     from kneeage.service.accounts import Accounts
+    from kneeage.service.audit import Journal
     from kneeage.service.case_files import CaseFiles
     from kneeage.service.migrate import migrate
     from kneeage.service.tables import open_engine
 
-    CaseFiles(data)
+    files = CaseFiles(data)
     engine = open_engine(register_url(data, register))
     migrate(engine)
-    return Accounts(engine)
+    return Accounts(Journal(engine, files.head))

@@ -28,7 +28,7 @@ Changes = Annotated[
 Run = Annotated[
     Path, typer.Option("--output", "-o", metavar="RUN", help="New folder, or that of a broken-off run, which goes on.")
 ]
-Preset = Annotated[str, typer.Option(metavar="paper|default", help="Settings to start from.")]
+Preset = Annotated[str, typer.Option(metavar="paper|default|forensic", help="Settings to start from.")]
 SplitFile = Annotated[
     Path | None,
     typer.Option("--split", metavar="CSV", help="Who learns and who validates; 8:2 by fit.seed if not given."),

@@ -57,7 +57,7 @@ class AgeStage(_Part):
     min_slices: int = Field(ge=1, description="fewer slices over the sites than this: abstain")
     slice_pooling: Literal["mean_logits", "in_graph"] = "mean_logits"
     fact_names: list[str] = Field(
-        default_factory=list, description="what each value of ``facts`` is, such as sex, height_z, height_known"
+        default_factory=list, description="what each value of ``facts`` is, such as sex, height_cm, height_known"
     )
 
     @property
@@ -193,18 +193,18 @@ class GrowthLimit(_Part):
 class Novelty(_Part):
     """How the distance of an image from the training images is measured: Mahalanobis, on the pooled features.
 
-    The distance of features f is ``sqrt(d' precision d)`` with ``d = basis (f - mean)``; an empty basis is the
-    identity. Small arrays are kept here; large ones in ``file`` (NumPy ``.npz`` with the same names).
+    The distance of features f is ``sqrt(d' precision d)`` with ``d = basis (f - mean)``.
     """
 
-    file: str | None = None
-    mean: list[float] = Field(default_factory=list, description="shape (D,)")
-    basis: list[list[float]] = Field(default_factory=list, description="shape (d, D)")
-    precision: list[list[float]] = Field(default_factory=list, description="shape (d, d)")
+    mean: list[float] = Field(description="shape (D,)")
+    basis: list[list[float]] = Field(description="shape (d, D)")
+    precision: list[list[float]] = Field(description="shape (d, d)")
     limit: float = Field(gt=0, description="distance from which the image is unlike the training images")
-    percentile: float = Field(gt=0, le=100, description="share of held-out training-like images below the limit")
+    percentile: float = Field(
+        gt=0, le=100, description="share of held-out training-like images below the limit, in percent"
+    )
     quantiles: list[float] = Field(
-        default_factory=list, description="distances of such images at evenly spaced shares from 0 to 1"
+        min_length=2, description="distances of such images at evenly spaced shares from 0 to 1"
     )
 
 

@@ -99,7 +99,11 @@ class NoveltyReport(_Part):
     """How far the image lies from the images that the bundle was trained on."""
 
     distance: float = Field(ge=0, description="distance of the age network's features from the training images")
-    percentile: float = Field(ge=0, le=100, description="share of training images that lie nearer, in percent")
+    percentile: float = Field(
+        ge=0,
+        le=100,
+        description="share of clean images like the training images, but not trained on, that lie nearer, in percent",
+    )
     limit: float = Field(ge=0, description="distance from which the bundle gives no age")
 
 
@@ -110,9 +114,17 @@ class QualityReport(_Part):
     slices_over_femoral_site: int
     slices_over_tibial_site: int
     side_from_fibula: Side = Field(description="side that the fibula suggests; unknown when no fibula was seen")
-    motion: float | None = Field(None, ge=0, description="strength of ghosts along the phase axis; 0: none")
-    metal_share: float | None = Field(None, ge=0, le=1, description="share of the knee that is signal void")
-    sharpness: float | None = Field(None, ge=0, description="sharpness of edges; low: blurred")
+    motion: float | None = Field(
+        None,
+        ge=0,
+        description="strongest sign of motion over its limit in the bundle; above 1: too much; null: it has none",
+    )
+    metal_share: float | None = Field(
+        None, ge=0, le=1, description="share of the region around the plates that is signal void, as near metal"
+    )
+    sharpness: float | None = Field(
+        None, ge=0, description="steepness of the strongest edges over their height; low: blurred"
+    )
     novelty: NoveltyReport | None = Field(None, description="null where the bundle cannot tell")
     notes: list[str] = Field(default_factory=list)
 

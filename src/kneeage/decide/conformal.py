@@ -61,10 +61,6 @@ class ConformalRanks:
         rank = int((subjects + 1) * tail + _ROUNDING)
         return ConformalRanks(rank, subjects + 1 if open_upwards else subjects + 1 - rank)
 
-    def coverage(self, subjects: int) -> float:
-        """Give the probability that the true age of a similar subject is inside."""
-        return (self.high - self.low) / (subjects + 1)
-
 
 def find_group(conformal: Conformal, distribution: AgeDistribution, sex: Sex | None) -> ConformalGroup | None:
     """Find the calibration subjects that are like a subject; own groups come before merged ones.

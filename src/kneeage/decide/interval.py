@@ -21,7 +21,7 @@ def credible_interval(
 
     Args:
         distribution: The posterior that is shown.
-        calibration_subjects: How many validation subjects the posterior's sharpness was fitted on; 0: none.
+        calibration_subjects: How many subjects the posterior's sharpness was fitted on; 0: none.
         virtual: Whether these were computer-generated.
         level: Probability inside, as much below as above outside.
 
@@ -54,5 +54,5 @@ def _method(calibration_subjects: int, *, virtual: bool = False) -> str:
         return "central credible interval of the posterior, uncalibrated"
     return (
         "central credible interval of the posterior, its sharpness fitted on "
-        f"{calibration_subjects} {'virtual ' if virtual else ''}validation subjects; coverage not guaranteed"
+        f"{calibration_subjects} {'virtual ' if virtual else ''}calibration subjects; coverage not guaranteed"
     )

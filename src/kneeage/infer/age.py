@@ -99,13 +99,6 @@ def read_age(
     return AgeReading(np.where(trained > 0, divided, -np.inf), np.mean(features, axis=0) if features else None)
 
 
-def age_log_likelihood(
-    network: Network, regions: FloatArray32, sex: Sex | None, manifest: BundleManifest
-) -> FloatArray:
-    """Give the log-likelihood of each age bin by one network, nothing but the sex being known; shape (bins,)."""
-    return read_age([network], regions, AgeFacts(sex=sex), manifest).log_likelihood
-
-
 def _posterior(
     networks: Sequence[Network], regions: FloatArray32, facts: AgeFacts, sex: Sex, manifest: BundleManifest
 ) -> tuple[FloatArray, FloatArray | None]:

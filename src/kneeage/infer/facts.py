@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Sex
+from kneeage.core.anatomy import DISTAL_FEMUR, PLATE_SITES, PROXIMAL_TIBIA, Sex
 from kneeage.core.errors import BundleError
 from kneeage.core.result import PlateReport
+from kneeage.core.volume import Volume
 from kneeage.infer.engine import FloatArray32
+from kneeage.infer.morphometry import measure_plate
+from kneeage.infer.region import SitesSeen
 
 # Names of what a network may be told, by what they say; a bundle's ``fact_names`` are some of them in its own order.
 FACT_GROUPS: dict[str, tuple[str, ...]] = {
@@ -66,6 +69,11 @@ def plate_facts(plates: Mapping[str, PlateReport]) -> dict[str, float]:
             facts[f"{part}_openness"] = float(plates[name].openness or 0.0)
             facts[f"{part}_thickness_mm"] = float(plates[name].thickness_mm or 0.0)
     return facts
+
+
+def drawn_plate_facts(labels: Volume, sites: SitesSeen) -> dict[str, float]:
+    """Measure both plates on labels, and name what was measured, as `plate_facts` does."""
+    return plate_facts({site.name: measure_plate(labels, site, sites.of(site)) for site in PLATE_SITES})
 
 
 def facts_row(names: Sequence[str], known: Mapping[str, float]) -> FloatArray32:

@@ -6,8 +6,6 @@ shrunk towards the mean one, so that directions in which the training images nev
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,16 +28,16 @@ class NoveltyScale:
 
     Args:
         novelty: What the manifest holds of it.
-        arrays: Content of its file, where the manifest names one.
 
     Raises:
         BundleError: The arrays do not fit each other.
     """
 
-    def __init__(self, novelty: Novelty, arrays: bytes | None = None) -> None:
+    def __init__(self, novelty: Novelty) -> None:
         self._novelty = novelty
-        kept = _kept(novelty) if arrays is None else _read(arrays)
-        self._mean, self._basis, self._precision = (kept[name] for name in ("mean", "basis", "precision"))
+        self._mean, self._basis, self._precision = (
+            np.array(values, dtype=np.float64) for values in (novelty.mean, novelty.basis, novelty.precision)
+        )
         if self._basis.shape != (len(self._precision), len(self._mean)):
             raise BundleError(
                 f"the bundle's novelty scale has a basis of shape {self._basis.shape} for {len(self._mean)} features; "
@@ -56,9 +54,8 @@ class NoveltyScale:
             BundleError: The network gives another number of features than the scale was fitted on.
         """
         distance = self.distance(features)
-        shares = np.linspace(0, 100, len(self._novelty.quantiles)) if self._novelty.quantiles else np.array([0, 100])
-        known = self._novelty.quantiles or [0.0, self._novelty.limit]
-        percentile = float(np.interp(distance, known, shares))
+        known = self._novelty.quantiles
+        percentile = float(np.interp(distance, known, np.linspace(0, 100, len(known))))
         return NoveltyReport(distance=distance, percentile=percentile, limit=self._novelty.limit)
 
     def distance(self, features: FloatArray) -> float:
@@ -104,16 +101,3 @@ def fit_novelty(training: FloatArray, held_out: FloatArray, *, percentile: float
 def _short(values: FloatArray) -> list[float]:
     """Write numbers with six digits: a manifest is a text file."""
     return [float(f"{value:.6g}") for value in values]
-
-
-def _kept(novelty: Novelty) -> dict[str, FloatArray]:
-    """Take the arrays from the manifest; an empty basis is the identity."""
-    mean = np.array(novelty.mean, dtype=np.float64)
-    basis = np.array(novelty.basis, dtype=np.float64) if novelty.basis else np.eye(len(mean))
-    return {"mean": mean, "basis": basis, "precision": np.array(novelty.precision, dtype=np.float64)}
-
-
-def _read(arrays: bytes) -> dict[str, FloatArray]:
-    """Take the arrays from a ``.npz`` file."""
-    with np.load(BytesIO(arrays), allow_pickle=False) as kept:
-        return {name: np.asarray(kept[name], np.float64) for name in ("mean", "basis", "precision")}

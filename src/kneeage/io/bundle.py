@@ -122,7 +122,7 @@ def write_bundle(folder: Path, manifest: BundleManifest, files: dict[str, bytes]
 
 def _contents(manifest: BundleManifest, files: dict[str, bytes], model_card: str) -> dict[str, bytes]:
     """Collect the files of a bundle, without the checksums."""
-    named = {DATASHEET_FILE, *_other_files(manifest)}
+    named = {DATASHEET_FILE, manifest.reference_knees}
     for name in files:
         if not _is_plain_name(name) or (not name.endswith(".onnx") and name not in named):
             raise BundleError(
@@ -201,15 +201,10 @@ def _require_listed_networks(folder: Path, sums: dict[str, str]) -> None:
 
 def _require_files(folder: Path, sums: dict[str, str], manifest: BundleManifest) -> None:
     """Demand a model card and every file that the manifest names."""
-    for name in (CARD_FILE, manifest.segment.file, *manifest.age.files, *_other_files(manifest)):
+    named = [manifest.segment.file, *manifest.age.files, manifest.reference_knees]
+    for name in (CARD_FILE, *(file for file in named if file is not None)):
         if name not in sums:
             raise BundleError(f"bundle {folder.name!r} needs the file {name!r}, which is not listed; {_REMEDY}")
-
-
-def _other_files(manifest: BundleManifest) -> list[str]:
-    """List the files beside the networks that a manifest names."""
-    novelty = None if manifest.novelty is None else manifest.novelty.file
-    return [name for name in (novelty, manifest.reference_knees) if name is not None]
 
 
 def _manifest(folder: Path, content: bytes | None) -> BundleManifest:

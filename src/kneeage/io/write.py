@@ -133,6 +133,19 @@ def deterministic_uid(*words: str) -> UID:
     return UID(f"2.25.{UUID(bytes=bytes(digest)).int}")
 
 
+def slice_distance(volume: Volume) -> float:
+    """Measure the distance of neighbouring slice planes.
+
+    Args:
+        volume: The slices, sheared or not.
+
+    Returns:
+        The distance along their normal in mm.
+    """
+    normal = np.cross(volume.direction[:, 0], volume.direction[:, 1])
+    return abs(float(normal @ volume.affine[:3, 2])) / float(np.linalg.norm(normal))
+
+
 def _require_perpendicular(volume: Volume) -> None:
     """Refuse a volume whose rows and columns DICOM cannot describe."""
     cosine = abs(float(volume.direction[:, 0] @ volume.direction[:, 1]))
@@ -239,7 +252,7 @@ def _acquisition(volume: Volume, header: DicomHeader) -> dict[str, object]:
     if header.inversion_time_ms is not None:
         acquisition["InversionTime"] = _decimal(header.inversion_time_ms)
     if volume.shape[2] > 1:
-        acquisition["SpacingBetweenSlices"] = _decimal(_slice_distance(volume))
+        acquisition["SpacingBetweenSlices"] = _decimal(slice_distance(volume))
     return acquisition
 
 
@@ -312,12 +325,6 @@ def _instance(path: Path, attributes: dict[str, object]) -> FileDataset:
     for keyword, value in attributes.items():
         setattr(instance, keyword, value)
     return instance
-
-
-def _slice_distance(volume: Volume) -> float:
-    """Distance of neighbouring slice planes along their normal in mm."""
-    normal = np.cross(volume.direction[:, 0], volume.direction[:, 1])
-    return abs(float(normal @ volume.affine[:3, 2])) / float(np.linalg.norm(normal))
 
 
 def _decimal(value: float) -> DSfloat:

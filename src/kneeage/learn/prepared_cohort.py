@@ -24,15 +24,14 @@ from kneeage import __version__
 from kneeage.cohort.folder import Cohort
 from kneeage.cohort.label_maps import read_labels
 from kneeage.cohort.table import SubjectEntry
-from kneeage.core.anatomy import PLATE_SITES, Plane, Sex
+from kneeage.core.anatomy import Plane, Sex
 from kneeage.core.errors import InputRefusedError
 from kneeage.core.manifest import AgeStage, SegmentStage
 from kneeage.core.volume import Volume
 from kneeage.core.workers import Runner
 from kneeage.infer.abstain import site_reasons
 from kneeage.infer.engine import Engine
-from kneeage.infer.facts import plate_facts, subject_facts
-from kneeage.infer.morphometry import measure_plate
+from kneeage.infer.facts import drawn_plate_facts, subject_facts
 from kneeage.infer.region import SitesSeen, age_regions, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
 from kneeage.infer.slices import to_slices
@@ -150,7 +149,7 @@ class RegionJob:
         return {
             "segmenter_sha256": hashlib.sha256(self.segmenter.read_bytes()).hexdigest(),
             "segment": self.segment.model_dump(mode="json", exclude={"file"}),
-            "age": self.age.model_dump(mode="json", exclude={"file"}),
+            "age": self.age.model_dump(mode="json", include={"region_shape", "max_slices", "min_slices"}),
             "recipe": self.recipe.model_dump(mode="json"),
             "plane": self.plane.value,
         }
@@ -290,11 +289,10 @@ def _known(entry: SubjectEntry) -> tuple[int, float, str]:
 
 def _told(entry: SubjectEntry, labels: Volume, sites: SitesSeen) -> dict[str, float]:
     """Give what an age model may be told of a subject beside image and sex; the sequence as the table names it."""
-    plates = {site.name: measure_plate(labels, site, sites.of(site)) for site in PLATE_SITES}
     known = subject_facts(
         entry.sex, height_cm=entry.height_cm, weight_kg=entry.weight_kg, weighting=_weighting(entry.sequence)
     )
-    return {name: value for name, value in (known | plate_facts(plates)).items() if name != "sex"}
+    return {name: value for name, value in (known | drawn_plate_facts(labels, sites)).items() if name != "sex"}
 
 
 def _weighting(sequence: str | None) -> str | None:

@@ -27,6 +27,7 @@ from kneeage.infer.quality import image_quality
 from kneeage.infer.region import SitesSeen, age_regions, chosen_slices, find_sites
 from kneeage.infer.segment import SEGMENT_INPUTS, label_slices
 from kneeage.infer.stages import scar_share
+from kneeage.io.json_object import read_json_object
 from kneeage.io.output import replace_file
 from kneeage.learn.data import SubjectRegions, save_regions
 from kneeage.learn.measured import truth_beside_measurement
@@ -123,7 +124,7 @@ def _require_same_making(folder: Path, job: RegionJob) -> None:
     }
     if not path.exists():
         replace_file(path, json.dumps(wanted, indent=2) + "\n")
-    elif json.loads(path.read_text(encoding="utf-8")) != wanted:
+    elif read_json_object(path) != wanted:
         raise UsageError(
             f"{str(folder)!r} holds regions that were made with another segmenter, or are of another size; choose "
             "another work folder, or remove this one"

@@ -64,7 +64,7 @@ class Search:
     """
 
     study_uid: str | None = None
-    accession_number: str | None = None
+    accession_number: str | None = field(default=None, repr=False)
     subject_id: str | None = field(default=None, repr=False)
     dates: str | None = None
 

@@ -10,15 +10,18 @@ from collections.abc import Callable
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Engine, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from kneeage.core.errors import UsageError
+from kneeage.service.audit import Journal
 from kneeage.service.tables import SESSIONS, USERS, reading, writing
 
 # Source: NIST SP 800-63B-4, section 3.1.1.2 (memorised secrets: length, not composition); 12 is our own choice.
 PASSWORD_CHARACTERS = (12, 256)
 SESSION_SECONDS = 12 * 3600.0
 
+# Who changes users: whoever may run commands on the machine of the register.
+_OPERATOR = "operator"
 _NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
@@ -26,12 +29,13 @@ class Accounts:
     """Users and sessions in the register.
 
     Args:
-        engine: The register's database.
+        journal: Writes changes of users and the lines that tell about them.
         clock: Gives the time in seconds since 1970.
     """
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
-        self._engine = engine
+    def __init__(self, journal: Journal, clock: Callable[[], float] = time.time) -> None:
+        self._journal = journal
+        self._engine = journal.engine
         self._clock = clock
         self._hasher = PasswordHasher()
         # An unknown name is checked against this, so that it takes as long as a known one.
@@ -54,10 +58,21 @@ class Accounts:
         if not low <= len(password) <= high:
             raise UsageError(f"a password has {low} to {high} characters; found {len(password)}")
         hashed = self._hasher.hash(password)
-        with writing(self._engine) as connection:
-            connection.execute(delete(SESSIONS).where(SESSIONS.c.name == name))
-            connection.execute(delete(USERS).where(USERS.c.name == name))
-            connection.execute(insert(USERS).values(name=name, password_hash=hashed))
+        with self._journal.writing() as pen:
+            _remove(pen.connection, name)
+            pen.connection.execute(insert(USERS).values(name=name, password_hash=hashed))
+            pen.note(_OPERATOR, "password set", user=name)
+
+    def remove(self, name: str) -> None:
+        """Remove a user; sessions of the user end, and lines of the audit log stay.
+
+        Raises:
+            UsageError: There is none of this name.
+        """
+        with self._journal.writing() as pen:
+            if not _remove(pen.connection, name):
+                raise UsageError("no user has this name")
+            pen.note(_OPERATOR, "user removed", user=name)
 
     def is_password(self, name: str, password: str) -> bool:
         """Say whether a user has this password."""
@@ -88,6 +103,12 @@ class Accounts:
         """End a session."""
         with writing(self._engine) as connection:
             connection.execute(delete(SESSIONS).where(SESSIONS.c.id == _digest(token)))
+
+
+def _remove(connection: Connection, name: str) -> bool:
+    """Remove a user with all sessions; say whether there was one."""
+    connection.execute(delete(SESSIONS).where(SESSIONS.c.name == name))
+    return connection.execute(delete(USERS).where(USERS.c.name == name)).rowcount > 0
 
 
 def _digest(token: str) -> str:

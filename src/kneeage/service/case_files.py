@@ -35,7 +35,9 @@ class CaseFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            self._cases.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+            # The mode given holds for the last folder alone, not for its parents.
+            for place in (folder, self._cases):
+                place.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{str(folder)!r} cannot be made ({error.strerror}); choose another folder") from error
 

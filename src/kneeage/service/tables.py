@@ -27,7 +27,7 @@ from sqlalchemy import (
     event,
     text,
 )
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -140,7 +140,7 @@ def open_engine(url: str) -> Engine:
         url: ``sqlite:///FILE`` or ``postgresql://USER@HOST/NAME``.
 
     Raises:
-        UsageError: It is another kind of database.
+        UsageError: It is another kind of database, or its driver is not installed.
         OutputError: It cannot be reached.
     """
     try:
@@ -150,13 +150,14 @@ def open_engine(url: str) -> Engine:
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
         raise UsageError(f"the register lies in SQLite or PostgreSQL; found {kind!r}")
-    engine = _sqlite(url) if kind == "sqlite" else create_engine(parsed.set(drivername="postgresql+psycopg"), **_POOL)
+    engine = _sqlite(url) if kind == "sqlite" else _postgresql(parsed)
     _require_reachable(engine)
     return engine
 
 
 def _sqlite(url: str) -> Engine:
     """Open a SQLite file so that what is committed survives a power cut, and transactions are our own."""
+    _make_private(make_url(url).database)
     arguments = {"timeout": _SQLITE_BUSY_SECONDS, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, **_POOL)
 
@@ -176,12 +177,28 @@ def _sqlite(url: str) -> Engine:
     return engine
 
 
+def _make_private(name: str | None) -> None:
+    """Make a SQLite file that is not there yet, for its owner alone; SQLite gives its other files the same rights."""
+    # What cannot be made is said when the file is opened.
+    with contextlib.suppress(OSError):
+        if name is not None and not Path(name).exists():
+            Path(name).touch(mode=0o600)
+
+
+def _postgresql(url: URL) -> Engine:
+    """Open a PostgreSQL database."""
+    try:
+        return create_engine(url.set(drivername="postgresql+psycopg"), **_POOL)
+    except ModuleNotFoundError:
+        raise UsageError("PostgreSQL needs psycopg; install it with: pip install 'kneeage[web,postgresql]'") from None
+
+
 def _require_reachable(engine: Engine) -> None:
     """Refuse, without its password, a database that does not answer."""
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
-    except (SQLAlchemyError, ModuleNotFoundError) as error:
+    except SQLAlchemyError as error:
         kind = type(error).__name__
         raise OutputError(f"the register's database does not answer ({kind}); check its URL and rights") from error
 

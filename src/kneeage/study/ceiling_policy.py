@@ -42,20 +42,13 @@ class Simulation:
     edges_years: Sequence[float]
     seed: int
 
-    def read(
-        self,
-        reader: Reader,
-        subjects: int,
-        ages_years: tuple[float, float],
-        advance: Callable[[int], None] = lambda _: None,
-    ) -> list[Predicted]:
+    def read(self, reader: Reader, subjects: int, ages_years: tuple[float, float]) -> list[Predicted]:
         """Draw subjects and let a reader say their ages.
 
         Args:
             reader: What is known of them.
             subjects: How many, half of them of each sex.
             ages_years: Ages are uniform from the first to the second.
-            advance: Told how many subjects are done, chunk by chunk.
         """
         rng = np.random.default_rng(self.seed)
         world = World.of(self.preset)
@@ -63,17 +56,38 @@ class Simulation:
         covariates = draw_covariates(np.arange(subjects) % 2 == 1, rng, world.table)
         sample = grow(ages, covariates, rng, world.table)
         seen = Seen(sample.latents | measure(sample.latents, rng), covariates, Body.of(ages, covariates))
-        chances = []
-        for start in range(0, subjects, _CHUNK):
-            part = posterior(reader, seen.part(slice(start, start + _CHUNK)), world)
-            chances.append(on_bins(part, world.ages, self.edges_years))
-            advance(len(part))
-        told = [Sex.FEMALE if female else Sex.MALE for female in covariates.female]
-        edges = tuple(self.edges_years)
-        return [
-            Predicted(float(age), sex, AgeDistribution(edges, tuple(map(float, masses))))
-            for age, sex, masses in zip(ages, told, np.concatenate(chances), strict=True)
-        ]
+        return read_seen(reader, seen, ages, world, self.edges_years)
+
+
+def read_seen(
+    reader: Reader,
+    seen: Seen,
+    ages_years: FloatArray,
+    world: World,
+    edges_years: Sequence[float],
+    advance: Callable[[int, int], None] = lambda _done, _total: None,
+) -> list[Predicted]:
+    """Let a reader say the ages of subjects, under the reference prior.
+
+    Args:
+        reader: What is known of them.
+        seen: All that there is to know of them.
+        ages_years: Their chronological ages, shape (n,).
+        world: What the readers know of growth.
+        edges_years: Edges of the age bins.
+        advance: Told how many subjects are read, chunk by chunk, and how many there are.
+    """
+    sexes = [Sex.FEMALE if female else Sex.MALE for female in seen.covariates.female]
+    edges = tuple(edges_years)
+    found: list[AgeDistribution] = []
+    for start in range(0, len(ages_years), _CHUNK):
+        chances = posterior(reader, seen.part(slice(start, start + _CHUNK)), world)
+        found += [AgeDistribution(edges, tuple(map(float, row))) for row in on_bins(chances, world.ages, edges)]
+        advance(len(found), len(ages_years))
+    return [
+        Predicted(float(age), sex, distribution)
+        for age, sex, distribution in zip(ages_years, sexes, found, strict=True)
+    ]
 
 
 def on_bins(chances: FloatArray, ages: Ages, edges_years: Sequence[float]) -> FloatArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from kneeage.core.anatomy import PLATE_SITES, PlateSite
 from kneeage.core.manifest import Calibration
 from kneeage.core.skeletal_stages import DEDOUIT, SCHMELING_KELLINGHAUS, weighted_kappa
 from kneeage.learn.judge import graded
+from kneeage.learn.virtual_regions import Facts
 
 # Open plates from this thickness on are asked to overlap; of thinner ones one pixel is half of the plate.
 THICK_MM = 2.0
@@ -20,7 +20,6 @@ _SYSTEMS = {
     "dedouit": [stage.value for stage in DEDOUIT],
     "schmeling_kellinghaus": [stage.value for stage in SCHMELING_KELLINGHAUS],
 }
-Facts = dict[str, Any]
 
 
 def drawing_numbers(facts: Sequence[Facts], calibration: Calibration) -> dict[str, float]:

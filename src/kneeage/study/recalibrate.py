@@ -146,7 +146,7 @@ def _card(parent: Bundle, manifest: BundleManifest) -> str:
     if lineage is None:
         raise ValueError("a recalibrated bundle has a lineage")
     rows = "\n".join(
-        f"| {name} | {value:g} | {lineage.after.get(name, float('nan')):g} |" for name, value in lineage.before.items()
+        f"| {name} | {value:g} | {_said(lineage.after.get(name))} |" for name, value in lineage.before.items()
     )
     return _CARD.format(
         name=manifest.name,
@@ -158,6 +158,11 @@ def _card(parent: Bundle, manifest: BundleManifest) -> str:
         rows=rows,
         parent_card=parent.model_bytes(CARD_FILE).decode("utf-8"),
     )
+
+
+def _said(value: float | None) -> str:
+    """Write a number; one that a fold had nobody for is not there."""
+    return "" if value is None else f"{value:g}"
 
 
 _CARD = """# {name}: {parent}, recalibrated on a local sample

@@ -50,7 +50,7 @@ def make_app(settings: WebSettings) -> FastAPI:
     for router in (login.router, examinations.router, runs.router, library.router, pages.router):
         app.include_router(router)
     app.add_api_route("/healthz", Health, methods=["GET"], include_in_schema=False)
-    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), "static")
+    app.mount("/static", StaticFiles(directory=STATIC), "static")
     app.add_api_route("/{path:path}", pages.unknown, methods=["GET"], include_in_schema=False)
     handle_errors(app)
     app.add_middleware(Guard, settings=settings)

@@ -28,14 +28,16 @@ def log_in(request: Request, response: Response, office: TheOffice, asked: Login
     if before is None:
         raise WebError(403, "csrf", "get a session first, then send its token")
     require_csrf(request, before)
-    counted = (f"name {asked.name}", f"address {request.client.host if request.client else ''}")
+    # An address that was counted out does not keep the user of that name from logging in elsewhere.
+    counted = (f"address {request.client.host if request.client else ''}", f"name {asked.name}")
+    # Counted before the password is looked at: many guesses at once get no further than one after the other.
     for name in counted:
-        office.logins.require(name)
+        office.logins.count(name)
     if not (office.sessions.needs_login and office.accounts.is_password(asked.name, asked.password)):
-        for name in counted:
-            office.logins.count(name)
         office.register.note("nobody", "login refused")
         raise WebError(401, "login", "the name or the password is wrong")
+    for name in counted:
+        office.logins.forget(name)
     session = Session(office.accounts.open_session(asked.name), asked.name)
     office.sessions.write(response, session)
     office.register.note(asked.name, "logged in")

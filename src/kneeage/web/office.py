@@ -67,8 +67,9 @@ def open_office(settings: WebSettings) -> Office:
     files = CaseFiles(settings.data)
     engine = open_engine(settings.url)
     migrate(engine)
-    register = Register(Journal(engine, files.head), settings.limits.waiting)
-    accounts = Accounts(engine)
+    journal = Journal(engine, files.head)
+    register = Register(journal, settings.limits.waiting)
+    accounts = Accounts(journal)
     return Office(
         settings=settings,
         register=register,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, TemplateNotFound, select_autoescape
+from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 import kneeage
 from kneeage.service.register import UnknownCaseError
@@ -111,7 +111,7 @@ def page(
         "ids": ids or {},
         "status": status,
     }
-    response.body = _render(name, context).encode()
+    response.body = _environment.get_template(f"{name}.html").render(context).encode()
     response.headers["content-length"] = str(len(response.body))
     return response
 
@@ -123,14 +123,6 @@ def _of_examination(request: Request, office: Office, name: str, key: str) -> Re
     except UnknownCaseError:
         return page(request, office, "error", status=404)
     return page(request, office, name, ids={"examination": key})
-
-
-def _render(name: str, context: dict[str, Any]) -> str:
-    """Fill in a template."""
-    try:
-        return _environment.get_template(f"{name}.html").render(context)
-    except TemplateNotFound:
-        return f'<!doctype html><html lang="en"><title>kneeage</title><h1>{name}</h1></html>'
 
 
 def _language(request: Request) -> str:

@@ -6,8 +6,8 @@ import hashlib
 import hmac
 import math
 import secrets
+import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -128,31 +128,29 @@ class Rate:
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = most
         self._clock = clock
-        self._seen: dict[str, deque[float]] = {}
+        self._seen: dict[str, list[float]] = {}
+        self._turn = threading.Lock()
 
-    def require(self, name: str) -> None:
-        """Turn away who was counted too often.
+    def count(self, name: str) -> None:
+        """Count one more, unless it is one too many.
 
         Raises:
             WebError: Too often.
         """
-        seen = self._recent(name)
-        if len(seen) >= self._most:
-            wait = math.ceil(seen[0] + _MINUTE - self._clock())
-            raise WebError(429, "busy", "too many attempts; wait a minute", retry_after=max(1, wait))
+        with self._turn:
+            if len(self._seen) > _MOST_COUNTED:
+                self._seen.clear()
+            now = self._clock()
+            seen = [at for at in self._seen.get(name, ()) if at >= now - _MINUTE]
+            if len(seen) >= self._most:
+                wait = math.ceil(seen[0] + _MINUTE - now)
+                raise WebError(429, "busy", "too many attempts; wait a minute", retry_after=max(1, wait))
+            self._seen[name] = [*seen, now]
 
-    def count(self, name: str) -> None:
-        """Count one more."""
-        if len(self._seen) > _MOST_COUNTED:
-            self._seen.clear()
-        self._seen.setdefault(name, deque()).append(self._clock())
-
-    def _recent(self, name: str) -> deque[float]:
-        """Give the moments of the last minute."""
-        seen = self._seen.get(name, deque())
-        while seen and seen[0] < self._clock() - _MINUTE:
-            seen.popleft()
-        return seen
+    def forget(self, name: str) -> None:
+        """Take back what was counted last."""
+        with self._turn:
+            self._seen[name] = self._seen.get(name, [])[:-1]
 
 
 def session_of(request: Request) -> Session:

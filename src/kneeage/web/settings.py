@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from kneeage.core.errors import UsageError
+from kneeage.service.addresses import is_loopback
 
 MEBIBYTE = 2**20
 
@@ -113,14 +113,6 @@ class WebSettings:
         if is_loopback(self.host):
             return frozenset({"localhost", "127.0.0.1", "::1", self.host.lower()})
         return None
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether an address is reached from this machine alone."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_origin(text: str) -> bool:

@@ -50,7 +50,7 @@ def _require(tool: str, package: str) -> None:
 
 def _complaints(path: Path, *also_fine: str) -> list[str]:
     """What dciodvfy says against a file, but for the codes of our own scheme."""
-    told = subprocess.run(["dciodvfy", path], capture_output=True, text=True, timeout=60).stderr
+    told = subprocess.run(["dciodvfy", path], capture_output=True, text=True, timeout=600).stderr
     lines = [line for line in told.splitlines() if line.startswith(("Error", "Warning"))]
     return [line for line in lines if not any(words in line for words in ("99KNEEAGE", *also_fine))]
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 from pydicom import Dataset, config
 from pydicom.charset import python_encoding
 from pydicom.dataelem import DataElement
@@ -15,10 +14,10 @@ from pydicom.uid import MRImageStorage
 from pydicom.valuerep import DSfloat, validate_value
 
 from kneeage.core.errors import InputRefusedError, UsageError
-from kneeage.core.volume import Volume
 from kneeage.io.facts import READ_ERRORS, Facts
 from kneeage.io.origin import LOSSY, REPEATED, DicomOrigin, OriginFrame
 from kneeage.io.series import LoadedSeries
+from kneeage.io.write import slice_distance
 
 # Every object has these, empty where the source has no value (type 2).
 # Source: DICOM PS3.3 sections C.7.1.1 (Patient) and C.7.2.1 (General Study).
@@ -145,7 +144,7 @@ def source_of(series: LoadedSeries) -> Source:
         frames=origin.frames,
         rows=rows,
         columns=columns,
-        spacing_mm=_slice_distance(series.volume),
+        spacing_mm=slice_distance(series.volume),
         header=origin.header,
     )
 
@@ -230,12 +229,6 @@ def _require_instances(origin: DicomOrigin) -> None:
             "slices of the source have no SOP Instance UID of their own, so no DICOM object can refer to them; "
             "send the original series, or leave out --dicom"
         )
-
-
-def _slice_distance(volume: Volume) -> float:
-    """Distance of neighbouring slices along their normal in mm."""
-    normal = np.cross(volume.direction[:, 0], volume.direction[:, 1])
-    return abs(float(normal @ volume.affine[:3, 2])) / float(np.linalg.norm(normal))
 
 
 def _read(header: Dataset, keyword: str) -> DataElement | None:

@@ -14,7 +14,7 @@ export class ApiError extends Error {
 }
 
 /** The token that every change needs. */
-export function token() {
+function token() {
   return document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 }
 

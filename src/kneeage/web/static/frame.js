@@ -37,7 +37,7 @@ export function hideError() {
 }
 
 /** Word an error of the API. */
-export function errorText(error) {
+function errorText(error) {
   if (!(error instanceof ApiError)) return say("error.page", { detail: error.message });
   const key = `error.${error.code}`;
   const known = say(key);

@@ -119,8 +119,9 @@ export function moment(iso) {
 
 /** Write a count of bytes. */
 export function bytes(count) {
-  if (count < 1e6) return `${number(count / 1e3, 0)} kB`;
-  return count < 1e9 ? `${number(count / 1e6, 1)} MB` : `${number(count / 1e9, 2)} GB`;
+  const power = Math.min(3, Math.max(1, Math.floor(Math.log2(count || 1) / 10)));
+  const value = count / 1024 ** power;
+  return `${number(value, Number.isInteger(value) || power === 1 ? 0 : 1)} ${["KiB", "MiB", "GiB"][power - 1]}`;
 }
 
 function fill(wording, values) {
