@@ -240,7 +240,7 @@ class AgeModelSettings:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     fit: FitSettings = field(
-        default_factory=lambda: FitSettings(batch_size=16, learning_rate=1e-3, max_steps=3000, steps_per_epoch=100)
+        default_factory=lambda: FitSettings(batch_size=16, learning_rate=1e-3, max_steps=2000, steps_per_epoch=100)
     )
     # Size tells age, so that regions are hardly zoomed.
     augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(rotation_degrees=5.0, scale=0.02))
