@@ -57,7 +57,7 @@ def _part(study: str, name: str) -> list[str]:
     """Write one table, or a list of sentences."""
     results, views = _study(study)
     if name in _SENTENCES:
-        return [f"- {sentence}" for sentence in _SENTENCES[name](results)]
+        return [f"- {sentence}" for sentence in _SENTENCES[name](results)] or ["- Nothing."]
     return table(views[name].header, views[name].rows)
 
 
