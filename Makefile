@@ -23,8 +23,10 @@ demo: $(SERVING) ## a virtual subject as DICOM, read back, estimated, reported
 	@$(BIN)/kneeage demo -o $(DEMO)
 	@echo "The command is $(BIN)/kneeage; after 'source $(BIN)/activate' it is kneeage."
 
+# Two processes, one core each.
+test: export OMP_NUM_THREADS := 1
 test: $(DEVELOPMENT) system-packages ## all tests but the slow ones, without any network
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: $(DEVELOPMENT) system-packages ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

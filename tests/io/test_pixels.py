@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
@@ -59,11 +59,16 @@ def test_a_codestream_of_another_size_is_refused_before_decoding(tmp_path: Path)
         load(_write(tmp_path / "one.dcm", _jpeg_2000(np.tile(_values(), (2, 2)))))
 
 
-def test_a_damaged_codestream_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lenient", [False, True])
+def test_a_damaged_codestream_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, lenient: bool
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)  # as printing a PDF leaves it
     frame = bytearray(_jpeg_2000(_values()))
     frame[60:120] = b"\xff" * 60
     with pytest.raises(UndecodableError, match=r"'one\.dcm'.*JPEG 2000.*cannot be decoded"):
         load(_write(tmp_path / "one.dcm", bytes(frame)))
+    assert lenient == ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 def test_a_file_cut_inside_its_codestream_is_refused_by_name(tmp_path: Path) -> None:

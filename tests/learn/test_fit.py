@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +17,7 @@ from kneeage.core.errors import UsageError
 from kneeage.learn.fit import LAST_CHECKPOINT
 from kneeage.learn.metrics_file import curve, read_metrics
 from tests.learn.lines import FIT, train_line
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,12 +30,6 @@ def _codes(*arguments: str) -> list[int]:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return [int(code) for code in done.stdout.split()]
-
-
-def _free_port() -> str:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return str(door.getsockname()[1])
 
 
 def test_a_run_leaves_metrics_curves_and_checkpoints(tmp_path: Path) -> None:
@@ -80,7 +74,7 @@ def test_rows_after_the_checkpoint_are_written_anew(tmp_path: Path) -> None:
 
 def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     alone = train_line(tmp_path / "one", noise=0.0)
-    assert _codes("share", str(tmp_path / "two"), _free_port()) == [0, 0]
+    assert _codes("share", str(tmp_path / "two"), str(free_port())) == [0, 0]
     for rank in range(2):
         torch.testing.assert_close(torch.load(tmp_path / "two" / f"weights_{rank}.pt"), alone, rtol=1e-5, atol=1e-6)
     one, two = (_numbers(tmp_path / name / "metrics.csv") for name in ("one", "two"))

@@ -16,7 +16,8 @@ from kneeage.pacs.send import Caller, Destination
 from kneeage.service.logs import write_logs
 from kneeage.service.worker import Rhythm
 from tests.pacs.fakes import FakeExaminer
-from tests.pacs.support import HOST, PATIENCE
+from tests.pacs.support import PATIENCE
+from tests.ports import HOST
 
 QUICK = Rhythm(quiet=1.0, lease=5.0, poll=0.05, first_pause=0.2)
 PATIENT = Limits(handshake_seconds=PATIENCE, idle_seconds=PATIENCE, pdu_seconds=PATIENCE, free_bytes=2**20)

@@ -27,18 +27,11 @@ from kneeage.pacs.contexts import received_contexts
 from kneeage.pacs.send import with_own_answers
 from kneeage.service.queue import Queue, StudyState
 from tests.io.support import Made, write_series
+from tests.ports import HOST, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-HOST = "127.0.0.1"
 # Seconds after which a test gives up what should take a few: other work may have the machine meanwhile.
 PATIENCE = 600.0
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as one:
-        one.bind((HOST, 0))
-        return int(one.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:

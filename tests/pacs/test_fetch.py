@@ -13,7 +13,8 @@ from kneeage.pacs.peers import parse_peer
 from kneeage.pacs.send import Caller, Destination
 from kneeage.service.worker import DeliveryError
 from tests.pacs.fakes import result_object
-from tests.pacs.support import HOST, Orthanc, free_port, make_study, study_uid
+from tests.pacs.support import Orthanc, make_study, study_uid
+from tests.ports import HOST, free_port
 
 WAYS = ("get", "move", "web")
 # Without a space: Orthanc 1.10 finds no value with one by QIDO, however it is encoded.

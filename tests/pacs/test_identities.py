@@ -10,7 +10,8 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from tests.pacs.raw import encoded, raw, raw_store
-from tests.pacs.support import HOST, PATIENCE, association, free_port, make_study, running_node, store, wait_for
+from tests.pacs.support import PATIENCE, association, make_study, running_node, store, wait_for
+from tests.ports import HOST, free_port
 
 # Source: DICOM PS3.15 table E.1-1 (attributes that name or describe a subject, or who knows one).
 IDENTITY = {

@@ -20,13 +20,11 @@ from kneeage.service.queue import StudyState
 from tests.pacs.fakes import MODALITIES
 from tests.pacs.raw import claiming, encoded, raw, raw_store
 from tests.pacs.support import (
-    HOST,
     PATIENCE,
     NodeProcess,
     Orthanc,
     all_done_uids,
     association,
-    free_port,
     make_study,
     running_node,
     send,
@@ -35,6 +33,7 @@ from tests.pacs.support import (
     study_uid,
     wait_for,
 )
+from tests.ports import HOST, free_port
 
 RESULTS = sorted(MODALITIES)
 

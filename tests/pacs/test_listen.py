@@ -29,7 +29,8 @@ from kneeage.pacs.peers import Tls
 from kneeage.service.queue import Queue
 from tests.pacs.fakes import FakeExaminer
 from tests.pacs.raw import claiming, encoded, negotiated, raw, raw_store
-from tests.pacs.support import HOST, PATIENCE, association, free_port, make_study, send, store, study_uid, wait_for
+from tests.pacs.support import PATIENCE, association, make_study, send, store, study_uid, wait_for
+from tests.ports import HOST, free_port
 
 # Peers that mean well are waited for: other work may have the machine meanwhile.
 LIMITS = Limits(

@@ -13,7 +13,6 @@ from pydicom import Dataset, dcmread
 
 from kneeage.phantom.cohort.write import write_virtual_dicom
 from tests.pacs.support import (
-    HOST,
     PATIENCE,
     NodeProcess,
     Orthanc,
@@ -23,6 +22,7 @@ from tests.pacs.support import (
     storescu,
     wait_for,
 )
+from tests.ports import HOST
 
 OPTIONS = ("--real", "--quiet", "5")
 RESULTS = ["DOC", "OT", "SEG", "SR"]

@@ -19,7 +19,8 @@ from kneeage.pacs.peers import DicomPeer, WebPeer, parse_peer
 from kneeage.pacs.send import Caller, Destination
 from kneeage.service.worker import DeliveryError
 from tests.pacs.fakes import result_object
-from tests.pacs.support import HOST, PATIENCE, Orthanc, free_port, make_study, study_uid
+from tests.pacs.support import PATIENCE, Orthanc, make_study, study_uid
+from tests.ports import HOST, free_port
 
 
 @pytest.fixture

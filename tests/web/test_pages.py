@@ -137,7 +137,7 @@ def answered(chromium: Any, base: str, study: list[Path]) -> dict[str, Any]:
     series = here.page.inner_text("#series")
     here.page.check("input[name=sex][value=male]")
     here.page.click("#start")
-    here.page.wait_for_selector("#working:not([hidden])")
+    here.page.wait_for_selector("#working:not([hidden]), #estimated-age")
     stage = here.page.inner_text("#working-text")
     here.page.wait_for_selector("#estimated-age")
     here.page.wait_for_selector('[data-file="report.pdf"]')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from kneeage.cli.app import app
+from tests.ports import free_port
 from tests.web.server import open_with, serving, wait_until
 from tests.web.support import PASSWORD
 
@@ -34,13 +34,6 @@ def add_user(data: Path) -> None:
 def log_in(client: httpx.Client, password: str = PASSWORD) -> httpx.Response:
     header = {"X-CSRF-Token": client.get("/api/session").json()["csrf_token"]}
     return client.post("/api/session", json={"name": "ann", "password": password}, headers=header)
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def actions(client: httpx.Client) -> Counter[str]:

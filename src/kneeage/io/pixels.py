@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ImageFile
 from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import iter_pixels
@@ -45,13 +47,24 @@ def decode_frames(instance: Instance, frames: Sequence[Frame], targets: Sequence
     Raises:
         UndecodableError: The pixels are not there in full, or cannot be decoded.
     """
-    with quietly():
+    with quietly(), _nothing_made_up():
         dataset = _read(instance)
         _require_whole(dataset, instance, {frame.number for frame in frames})
         pixels = _decoded(dataset, instance, [frame.number for frame in frames])
         for target, frame, values in zip(targets, frames, pixels, strict=True):
             np.multiply(values, np.float32(frame.slope), out=target)
             np.add(target, np.float32(frame.intercept), out=target)
+
+
+@contextmanager
+def _nothing_made_up() -> Iterator[None]:
+    """Let Pillow, one of the decoders, refuse damaged images; WeasyPrint tells it to fill in what is missing."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def _read(instance: Instance) -> Dataset:
