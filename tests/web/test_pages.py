@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,16 +90,33 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a server of its own answers."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """Where a server of its own answers, and its process."""
     data = tmp_path_factory.mktemp("serve") / "data"
     command = [sys.executable, "-c", SERVE, "serve", "--data", str(data), "--port", "0", "--workers", "1"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         said = next((found for line in server.stderr if (found := re.search(r"http://[\d.]+:\d+", line))), None)
         assert said is not None, "the server did not start"
-        yield said.group()
+        yield said.group(), server.pid
         server.terminate()
+
+
+@pytest.fixture(scope="module")
+def base(server: tuple[str, int]) -> str:
+    """Where the server answers."""
+    return server[0]
+
+
+@contextmanager
+def no_work(parent: int) -> Iterator[None]:
+    """Let the workers of a server stand still."""
+    workers = [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    yield
+    for worker in workers:
+        os.kill(worker, signal.SIGCONT)
 
 
 @pytest.fixture(scope="module")
@@ -127,21 +147,22 @@ def seen(chromium: Any, base: str) -> Iterator[Seen]:
 
 
 @pytest.fixture(scope="module")
-def answered(chromium: Any, base: str, study: list[Path]) -> dict[str, Any]:
+def answered(chromium: Any, server: tuple[str, int], study: list[Path]) -> dict[str, Any]:
     """Drop a virtual study in, watch it, and say what was seen on the way."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
     context.set_default_timeout(PATIENCE_MS)
-    here = Seen(context.new_page(), base, [], [])
+    here = Seen(context.new_page(), server[0], [], [])
     here.drop(study)
     here.page.wait_for_selector("#series input:checked")
     series = here.page.inner_text("#series")
     here.page.check("input[name=sex][value=male]")
-    here.page.click("#start")
-    here.page.wait_for_selector("#working:not([hidden]), #estimated-age")
-    stage = here.page.inner_text("#working-text")
+    with no_work(server[1]):
+        here.page.click("#start")
+        here.page.wait_for_selector("#working:not([hidden])")
+        stage = here.page.inner_text("#working-text")
     here.page.wait_for_selector("#estimated-age")
     here.page.wait_for_selector('[data-file="report.pdf"]')
-    path = here.page.url.removeprefix(base)
+    path = here.page.url.removeprefix(here.base)
     context.close()
     return {"path": path, "series": series, "stage": stage, "id": path.rsplit("/", 1)[-1]}
 
@@ -226,6 +247,18 @@ def test_the_brush_works_by_keyboard(seen: Seen, answered: dict[str, Any]) -> No
     assert seen.page.is_enabled("#estimate")
     seen.page.keyboard.press("Control+z")
     assert seen.page.is_disabled("#estimate")
+
+
+def test_a_page_that_was_turned_away_follows_again(seen: Seen) -> None:
+    answers = iter([429])
+
+    def turn_away_once(route: Any) -> None:
+        status = next(answers, None)
+        route.continue_() if status is None else route.fulfill(status=status)
+
+    seen.page.route("**/api/events", turn_away_once)
+    with seen.page.expect_response(lambda answer: answer.url.endswith("/api/events") and answer.ok):
+        seen.go("/")
 
 
 def test_what_cannot_be_read_says_why(seen: Seen, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 // The JSON API of the workstation, as the documented OpenAPI has it.
 
 const RETRIES = 20;
+const RECONNECT_MS = 2000;
 const PORTION_FILES = 500;
 const PORTION_BYTES = 64 * 1024 * 1024;
 
@@ -42,9 +43,9 @@ export function follow(id, listen) {
   return listenTo(`/api/examinations/${id}/events`, listen);
 }
 
-/** Follow all examinations; gives a function that stops it. */
-export function followAll(listen) {
-  return listenTo("/api/events", listen);
+/** Follow all examinations; `opened` is told when changes come from now on, and earlier ones may have been missed. */
+export function followAll(listen, opened) {
+  return listenTo("/api/events", listen, opened);
 }
 
 /**
@@ -63,10 +64,23 @@ export async function upload(id, files, { onProgress, signal }) {
   }
 }
 
-function listenTo(path, listen) {
-  const source = new EventSource(path);
-  source.addEventListener("examination", (event) => listen(JSON.parse(event.data)));
-  const stop = () => source.close();
+/** A lost connection is made again by the browser; one that the server turned away is made again here. */
+function listenTo(path, listen, opened = () => {}) {
+  let source = null;
+  let timer = null;
+  const open = () => {
+    source = new EventSource(path);
+    source.addEventListener("open", opened);
+    source.addEventListener("examination", (event) => listen(JSON.parse(event.data)));
+    source.addEventListener("error", () => {
+      if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, RECONNECT_MS);
+    });
+  };
+  const stop = () => {
+    clearTimeout(timer);
+    source.close();
+  };
+  open();
   window.addEventListener("pagehide", stop, { once: true });
   return stop;
 }

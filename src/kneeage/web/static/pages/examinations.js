@@ -23,7 +23,7 @@ startPage(async () => {
   find("#filter").addEventListener("submit", (event) => event.preventDefault());
   find("#more").addEventListener("click", () => load({ more: true }));
   await load();
-  followAll(changed);
+  followAll(changed, reload);
 });
 
 async function load({ more = false } = {}) {
