@@ -109,7 +109,7 @@ def _table_row(row: Row, lines: Sequence[Line]) -> str:
         _number(own, "mean_error_years", 2),
         _percent(own, "exact_year"),
         _percent(own, "within_one_year"),
-        f"{fmean(_values(own, 'minutes')):.1f}",
+        _minutes(own),
         _settings(row),
     ]
     return f"| {' | '.join(cells)} |"
@@ -137,6 +137,12 @@ def _difference(own: Sequence[Line]) -> str:
     if not differences:
         return "its reference is missing"
     return f"{fmean(differences):+.3f} ± {fmean(_values(own, 'standard_error')):.3f}"
+
+
+def _minutes(own: Sequence[Line]) -> str:
+    """Write how long a training took, of those that were not broken off."""
+    minutes = list(_values(own, "minutes"))
+    return f"{fmean(minutes):.1f}" if minutes else ""
 
 
 def _number(own: Sequence[Line], name: str, digits: int) -> str:

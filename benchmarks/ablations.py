@@ -129,11 +129,12 @@ def do_rows(work: Path, plan: Plan, wanted: Sequence[Training], workers: int) ->
 
 
 def train_row(work: Path, plan: Plan, training: Training) -> None:
-    """Do one training, judge it and write what came of it; it goes on where it was broken off."""
+    """Do one training, judge it, write what came of it; where it was broken off it goes on, and is not timed."""
     torch.set_num_threads(plan.threads)
     started = time.monotonic()
     learnt, judged = _files(work, plan, training)
     run = work / RUNS / training.name
+    whole = not (run / LAST_CHECKPOINT).exists()
     train_age_model(learnt, judged[:WATCHED], settings_of(training, plan.steps), run)
     minutes = (time.monotonic() - started) / 60
     answers = judge(load_age_model(run / LAST_CHECKPOINT), judged)
@@ -141,7 +142,7 @@ def train_row(work: Path, plan: Plan, training: Training) -> None:
     outcome = {
         "training": len(learnt),
         "validation": len(judged),
-        "minutes": round(minutes, 2),
+        "minutes": round(minutes, 2) if whole else "",
         "last_training_loss": fmean(losses[-_LAST_LOSSES:]),
         "subjects": answers,
     }

@@ -143,6 +143,9 @@ def test_trainings_become_lines_and_a_table(
     assert text.startswith(f"# Title\n{BEGIN}\nMeasured on `table1`: 3 subjects")
     assert text.endswith(f"{END}\nend\n")
     assert f"| masked | 1 | {float(second['nll']):.3f} | {difference:+.3f} ±" in text
+    assert first["minutes"]
+    train_row(tmp_path / "work", plan, Training(FIRST, FIRST_SEED))
+    assert ablations._outcome(tmp_path / "work", Training(FIRST, FIRST_SEED))["minutes"] == ""
 
 
 @pytest.mark.slow
