@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from kneeage.learn.judge import graded
 from kneeage.learn.stages import age_stage, segment_stage
 from kneeage.learn.virtual_people import Person
 from kneeage.learn.virtual_regions import RegionJob, make_regions, read_facts, regions_file, require_nobody_else
-from kneeage.phantom.cohort.subject import Imaging
+from kneeage.phantom.cohort.subject import Imaging, plan_series
 from kneeage.phantom.scanner.sequence import Weighting
 
 GIRL = Person(
@@ -41,6 +42,9 @@ def test_facts_hold_who_she_is_and_what_was_measured(folder: Path) -> None:
     (facts,) = read_facts(folder)
     assert (facts["sex"], facts["chronological_age_years"], facts["weighting"]) == ("female", 12.5, "PD")
     assert 130 < facts["height_cm"] < 180
+    planned = plan_series(GIRL.seed, GIRL.hospital, GIRL.imaging)
+    assert (facts["pixel_mm"], facts["slice_spacing_mm"]) == (planned.pixel_mm, planned.spacing_mm)
+    assert facts["field_of_view_mm"] == planned.pixels * planned.pixel_mm
     assert {*facts["latents"]} > {"femur", "tibia", "bone_half_width_mm"}
     assert facts["true_stages"]["distal_femur"]["dedouit"] in ("I", "II", "III")
     assert ImageQuality(**facts["quality"]).sharpness > 0
@@ -85,8 +89,17 @@ def test_a_killed_making_goes_on(folder: Path, tmp_path: Path) -> None:
 def test_regions_of_two_segmenters_do_not_mix(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "other.onnx").write_bytes(b"other weights")
     for job in (replace(JOB, segmenter=tmp_path / "other.onnx"), replace(JOB, age=replaced_age(max_slices=4))):
-        with pytest.raises(UsageError, match="another segmenter, or are of another size; choose another work folder"):
+        with pytest.raises(UsageError, match="or are of another size; choose another work folder"):
             make_regions(folder, [GIRL], job, workers=1)
+
+
+def test_facts_of_an_earlier_version_are_refused_before_anything_is_trained_on_them(tmp_path: Path) -> None:
+    make_regions(tmp_path, [], JOB, workers=1)
+    made_with = tmp_path / "made_with.json"
+    earlier = {name: value for name, value in json.loads(made_with.read_text()).items() if name != "facts_form"}
+    made_with.write_text(json.dumps(earlier))
+    with pytest.raises(UsageError, match="with another segmenter or by another version"):
+        make_regions(tmp_path, [], JOB, workers=1)
 
 
 def test_subjects_that_nobody_asked_for_are_named(folder: Path) -> None:

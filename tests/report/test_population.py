@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kneeage.core.anatomy import Plane, Sex
-from kneeage.core.result import Result
+from kneeage.core.result import Reason, ReasonCode, Result
 from kneeage.report.population import population_rows, population_verdict
 from kneeage.report.words import words
 from tests.report.conftest import series_report
@@ -52,10 +52,25 @@ def test_each_point_can_be_outside(rich: Result) -> None:
             "subject": rich.subject.model_copy(update={"claimed_age_years": 40}),
             "series": series_report(plane=Plane.SAGITTAL, weighting="PD"),
             "quality": far,
+            "reasons": [Reason(code=ReasonCode.FIELD_OF_VIEW, message="the pixel is 1.2 mm")],
         }
     )
     girls = manifest().model_copy(update={"sexes": [Sex.FEMALE]})
     assert {row.inside for row in population_rows(other, girls, EN)} == {False}
+
+
+def test_the_grid_is_compared_in_mm(rich: Result) -> None:
+    (row,) = (row for row in population_rows(rich, manifest(), EN) if row.point == "Size and resolution")
+    assert row.covered == "image 102–235, pixel 0.16–0.71, slices 2.5–5.7 mm"
+    assert row.found.endswith(", spacing 0.80 × 0.80 × 3.50 mm")
+
+
+def test_a_grid_that_nobody_judged_cannot_be_told(rich: Result) -> None:
+    other_plane = Reason(code=ReasonCode.WRONG_PLANE, message="the slices are sagittal")
+    assert inside(rich.model_copy(update={"reasons": [other_plane]}))["Size and resolution"] is None
+    silent = manifest().model_copy(update=dict.fromkeys(("field_of_view_mm", "pixel_mm", "slice_spacing_mm")))
+    (row,) = (row for row in population_rows(rich, silent, EN) if row.point == "Size and resolution")
+    assert (row.covered, row.inside) == ("not given", None)
 
 
 def test_what_is_not_known_cannot_be_told(abstained: Result) -> None:

@@ -18,6 +18,7 @@ from kneeage.io.lock import only_run
 from kneeage.learn import virtual_bundle as networks
 from kneeage.learn.settings import AgeModelSettings, FitSettings, SegmenterSettings
 from kneeage.learn.virtual_bundle import (
+    GRID_MARGIN,
     Part,
     VirtualBundleSettings,
     proved_seeds,
@@ -25,8 +26,11 @@ from kneeage.learn.virtual_bundle import (
     train_virtual_networks,
 )
 from kneeage.learn.virtual_regions import make_regions
+from kneeage.report.reference import packed, unpacked
+from kneeage.study import virtual_bundle as making
 from kneeage.study.virtual_bundle import make_virtual_bundle
 from tests.learn.pretended import pretend_regions
+from tests.report.rich import knees
 
 QUICK = FitSettings(batch_size=2, max_steps=2, steps_per_epoch=2, progress_bar=False, precision="32-true")
 FACTS = ("height", "weight", "sequence", "plates")
@@ -53,7 +57,14 @@ def _nobody_is_painted() -> Iterator[None]:
         for module in (networks, forensic):
             patch.setattr(module, "make_regions", pretend_regions)
             patch.setattr(module, "WINDOWS_YEARS", WINDOWS)
+        patch.setattr(making, "make_reference_knees", pretend_knees)
         yield
+
+
+def pretend_knees(folder: Path, **_: object) -> bytes:
+    """Stand in for ``make_reference_knees``."""
+    assert folder.name == "reference_knees"
+    return packed(knees())
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +91,21 @@ def test_a_bundle_says_all_that_was_fitted(made: BundleManifest, work: Path) -> 
     assert made.held_out["dice_distal_femur_bone"] == 0.9
     assert {rule.age_years for rule in made.policy.rules} == {12, 14, 16, 18}
     assert all(rule.at_least_probability is None for rule in made.policy.rules)
-    assert None not in (made.references, made.novelty, made.quality_limits, made.field_of_view_mm)
+    assert None not in (made.references, made.novelty, made.quality_limits)
     assert made.growth_limits
+
+
+def test_a_bundle_says_on_which_grids_it_is_valid(made: BundleManifest) -> None:
+    assert made.field_of_view_mm == pytest.approx((160 / GRID_MARGIN, 160 * GRID_MARGIN))
+    assert made.pixel_mm == pytest.approx((0.5 / GRID_MARGIN, 0.5 * GRID_MARGIN))
+    assert made.slice_spacing_mm == pytest.approx((3.5 / GRID_MARGIN, 3.5 * GRID_MARGIN))
+
+
+def test_a_bundle_carries_reference_knees(made: BundleManifest, work: Path) -> None:
+    assert made.reference_knees == "reference_knees.npz"
+    assert "  reference_knees.npz\n" in (work / "bundle" / "SHA256SUMS").read_text()
+    carried = unpacked(load_bundle(work / "bundle").model_bytes(made.reference_knees))
+    assert [(knee.age_years, knee.sex) for knee in carried] == [(knee.age_years, knee.sex) for knee in knees()]
 
 
 def test_card_and_datasheet_are_filled_in(made: BundleManifest, work: Path) -> None:
@@ -89,6 +113,8 @@ def test_card_and_datasheet_are_filled_in(made: BundleManifest, work: Path) -> N
     assert "| interval 95 coverage |" in card
     assert "An ensemble of 2 age models" in card
     assert "height (may be missing)" in card
+    assert "| distance of slices | 3.0 to 4.1 mm |" in card
+    assert "one for each sex and\ncompleted year" in card
     sheet = load_bundle(work / "bundle").files()[DATASHEET_FILE].decode()
     for text in (card, sheet):
         assert "{" not in text

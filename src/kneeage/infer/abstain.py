@@ -64,7 +64,7 @@ def sequence_reason(weighting: str | None, fat_suppressed: bool | None, manifest
 
 
 def grid_reasons(volume: Volume, manifest: BundleManifest) -> list[Reason]:
-    """Compare field of view, pixels and distance of slices with those that the bundle was trained on.
+    """Compare field of view, pixels and distance of slices with those that the bundle is valid for.
 
     Args:
         volume: The series, in the bundle's plane.
@@ -81,7 +81,7 @@ def grid_reasons(volume: Volume, manifest: BundleManifest) -> list[Reason]:
     return [
         Reason(
             code=ReasonCode.FIELD_OF_VIEW,
-            message=f"the {name} is {found:.3g} mm; the bundle {manifest.name} was trained on {limits[0]:.3g} to "
+            message=f"the {name} is {found:.3g} mm; the bundle {manifest.name} answers on {limits[0]:.3g} to "
             f"{limits[1]:.3g} mm",
         )
         for name, found, limits in judged

@@ -39,7 +39,7 @@ from kneeage.learn.segmenter import train_segmenter
 from kneeage.learn.settings import AgeModelSettings, Count, FitSettings, SegmenterSettings
 from kneeage.learn.stages import SEGMENTER_FILE, age_files, age_stage, segment_stage
 from kneeage.learn.virtual_people import MIXED, Person, boundary_people, uniform_people
-from kneeage.learn.virtual_regions import RegionJob, make_regions, read_facts, require_nobody_else
+from kneeage.learn.virtual_regions import Facts, RegionJob, make_regions, read_facts, require_nobody_else
 from kneeage.phantom.cohort.pool import PoolSettings, SlicePool, paint_pool
 from kneeage.phantom.cohort.subject import FORENSIC_AGES_YEARS
 from kneeage.prepare.recipe import DEFAULT
@@ -59,9 +59,13 @@ _FIRST_SEEDS = {
 WINDOWS_YEARS = tuple(
     pairwise(float(age) for age in np.arange(min(DEFAULT_THRESHOLDS_YEARS) - 2, max(DEFAULT_THRESHOLDS_YEARS) + 3, 2))
 )
-
-# How far the segmenter's training slices are zoomed beyond the protocols; see `kneeage.phantom.cohort.pool`.
-_ZOOM = PoolSettings(subjects=1).zoom_range
+# What of a grid a bundle is judged valid for, by the names of the facts and of the manifest.
+_GRID = ("field_of_view_mm", "pixel_mm", "slice_spacing_mm")
+# Factor by which the grids that a bundle is valid for reach beyond those of its training subjects, at both ends.
+# Source: ours. With the hospitals of `kneeage.phantom.scanner.protocol` (120-200, 0.19-0.6 and 2.9-4.8 mm) 1.17 is the
+# least that lets in pixels of 0.7 mm and slices 2.5 mm apart, and 1.19 the largest that keeps out every one of their
+# series whose header doubles or halves its width or the distance of its slices.
+GRID_MARGIN = 1.18
 
 
 def _segmenter_settings() -> SegmenterSettings:
@@ -243,7 +247,7 @@ def virtual_manifest(work: Path, settings: VirtualBundleSettings) -> BundleManif
     """
     people, edges = settings.people(), list(settings.age_model.age_edges_years)
     series = read_facts(work / "training")
-    widths = [known["field_of_view_mm"] for known in series]
+    limits = grid_limits(series)
     return BundleManifest(
         name=BUNDLE_NAME,
         version=BUNDLE_VERSION,
@@ -259,7 +263,9 @@ def virtual_manifest(work: Path, settings: VirtualBundleSettings) -> BundleManif
         segment=segment_stage(),
         age=settings.stage(),
         sequences=sorted({known["weighting"] for known in series}),
-        field_of_view_mm=(min(widths) * _ZOOM[0], max(widths) * _ZOOM[1]),
+        field_of_view_mm=limits["field_of_view_mm"],
+        pixel_mm=limits["pixel_mm"],
+        slice_spacing_mm=limits["slice_spacing_mm"],
         training_split_sha256=split_sha256(person.seed for person in [*people["training"], *people["validation"]]),
         training=_sizes(settings),
         made_with={
@@ -270,6 +276,19 @@ def virtual_manifest(work: Path, settings: VirtualBundleSettings) -> BundleManif
             "monai": version("monai"),
         },
     )
+
+
+def grid_limits(series: Sequence[Facts]) -> dict[str, tuple[float, float]]:
+    """Give the least and largest field of view, pixel and distance of slices that a bundle is valid for.
+
+    Args:
+        series: Facts of the training subjects.
+
+    Returns:
+        In mm, by key of the manifest: those of the subjects, widened.
+    """
+    found = {name: [float(known[name]) for known in series] for name in _GRID}
+    return {name: (min(values) / GRID_MARGIN, max(values) * GRID_MARGIN) for name, values in found.items()}
 
 
 def _sizes(settings: VirtualBundleSettings) -> dict[str, int]:

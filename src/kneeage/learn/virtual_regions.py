@@ -41,6 +41,8 @@ from kneeage.prepare.recipe import DEFAULT, prepare
 
 Facts = dict[str, Any]
 _MADE_WITH = "made_with.json"
+# Form of the facts; those of another one lack what a bundle is made of. 2: with pixels and distance of slices.
+_FACTS_FORM = 2
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def make_regions(folder: Path, people: Sequence[Person], job: RegionJob, workers
         tell: Told how many subjects are made, and how many there will be.
 
     Raises:
-        UsageError: The folder holds regions that were made with another segmenter, or are of another size.
+        UsageError: The folder holds regions that were made with another segmenter or version, or are of another size.
         WorkerError: A process died.
     """
     _require_same_making(folder, job)
@@ -121,13 +123,14 @@ def _require_same_making(folder: Path, job: RegionJob) -> None:
         "segmenter_sha256": hashlib.sha256(job.segmenter.read_bytes()).hexdigest(),
         "region_shape": list(age.region_shape),
         "slices": [age.min_slices, age.max_slices],
+        "facts_form": _FACTS_FORM,
     }
     if not path.exists():
         replace_file(path, json.dumps(wanted, indent=2) + "\n")
     elif read_json_object(path) != wanted:
         raise UsageError(
-            f"{str(folder)!r} holds regions that were made with another segmenter, or are of another size; choose "
-            "another work folder, or remove this one"
+            f"{str(folder)!r} holds regions that were made with another segmenter or by another version, or are of "
+            "another size; choose another work folder, or remove this one"
         )
 
 
@@ -183,6 +186,8 @@ def _who(subject: VirtualSubject) -> Facts:
         "hospital": subject.hospital,
         "weighting": subject.sequence.weighting.value,
         "field_of_view_mm": subject.protocol.pixels * subject.protocol.pixel_mm,
+        "pixel_mm": subject.protocol.pixel_mm,
+        "slice_spacing_mm": subject.protocol.spacing_mm,
         "sex": sex.value,
         "chronological_age_years": age_years,
         "height_cm": height_cm(age_years, sex, percentiles.height),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kneeage.core.manifest import BundleManifest
-from kneeage.core.result import NoveltyReport, Result, SeriesReport
+from kneeage.core.result import NoveltyReport, ReasonCode, Result, SeriesReport
 from kneeage.report.summary import is_virtual
 from kneeage.report.words import Words
 
@@ -28,7 +28,7 @@ def population_rows(result: Result, manifest: BundleManifest | None, say: Words)
     rows = [_people(result, say)]
     if manifest is not None:
         rows += [_sex(result, manifest, say), _age(result, manifest, say)]
-        rows += [] if result.series is None else _image(result.series, manifest, say)
+        rows += [] if result.series is None else _image(result, result.series, manifest, say)
     return [*rows, _likeness(None if result.quality is None else result.quality.novelty, say)]
 
 
@@ -76,11 +76,12 @@ def _age(result: Result, manifest: BundleManifest, say: Words) -> PopulationRow:
     return _row("age", covered, found, None if claimed is None else low <= claimed <= high, say)
 
 
-def _image(series: SeriesReport, manifest: BundleManifest, say: Words) -> list[PopulationRow]:
-    """Compare plane and sequence."""
+def _image(result: Result, series: SeriesReport, manifest: BundleManifest, say: Words) -> list[PopulationRow]:
+    """Compare plane, sequence and grid."""
     planes = (manifest.plane, series.plane)
     covered, found = (say(f"plane.{plane.value}") for plane in planes)
-    return [_row("plane", covered, found, planes[0] == planes[1], say), _sequence(series, manifest, say)]
+    plane = _row("plane", covered, found, planes[0] == planes[1], say)
+    return [plane, _sequence(series, manifest, say), _grid(result, series, manifest, say)]
 
 
 def _sequence(series: SeriesReport, manifest: BundleManifest, say: Words) -> PopulationRow:
@@ -88,6 +89,34 @@ def _sequence(series: SeriesReport, manifest: BundleManifest, say: Words) -> Pop
     found, known = series.weighting or say("value.unknown"), bool(manifest.sequences and series.weighting)
     covered = say.listing(manifest.sequences) or say("value.not_given")
     return _row("sequence", covered, found, series.weighting in manifest.sequences if known else None, say)
+
+
+def _grid(result: Result, series: SeriesReport, manifest: BundleManifest, say: Words) -> PopulationRow:
+    """Compare field of view and resolution, which a bundle may not judge, and never does in another plane."""
+    limits = (
+        ("field_of_view", manifest.field_of_view_mm, 0),
+        ("pixel", manifest.pixel_mm, 2),
+        ("slice_spacing", manifest.slice_spacing_mm, 1),
+    )
+    ranges = [
+        say(f"population.{name}", range="–".join(say.number(end, digits) for end in ends))
+        for name, ends, digits in limits
+        if ends is not None
+    ]
+    codes = {reason.code for reason in result.reasons}
+    inside = ReasonCode.FIELD_OF_VIEW not in codes if ranges and ReasonCode.WRONG_PLANE not in codes else None
+    covered = say("unit.mm", number=say("format.comma").join(ranges)) if ranges else say("value.not_given")
+    return _row("grid", covered, _grid_found(series, say), inside, say)
+
+
+def _grid_found(series: SeriesReport, say: Words) -> str:
+    """Say how large the series is, and how fine, along its axes in the order of the file."""
+    sizes = [number * step for number, step in zip(series.shape, series.spacing_mm, strict=True)]
+    size, steps = (
+        " × ".join(say.number(length, digits) for length in lengths)
+        for lengths, digits in ((sizes, 0), (series.spacing_mm, 2))
+    )
+    return say("unit.mm", number=say("population.grid_found", size=size, steps=steps))
 
 
 def _likeness(novelty: NoveltyReport | None, say: Words) -> PopulationRow:

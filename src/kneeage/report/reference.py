@@ -1,6 +1,7 @@
 """Reference knees: pictures of typical knees of known ages that travel in a bundle, to compare a subject with.
 
-The file is NumPy's ``.npz``: ``pictures`` uint8 (N, rows, columns), ``age_years`` float (N,), ``sex`` text (N,).
+The file is NumPy's ``.npz``: ``pictures`` uint8 (N, rows, columns) of right knees, seen from the front, ``age_years``
+float (N,), ``sex`` text (N,).
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ from importlib.resources import files
 
 from kneeage.core.manifest import BundleManifest, ThresholdRule
 from kneeage.core.result import ErrorRate
+from kneeage.learn.virtual_bundle import GRID_MARGIN
+from kneeage.study.reference_knees import CANDIDATES, PICTURE_MM
 
 _FACT_WORDS = {
     "sex": "the sex",
@@ -28,7 +30,9 @@ def model_card(manifest: BundleManifest) -> str:
         facts=", ".join(word for name, word in _FACT_WORDS.items() if name in stage.fact_names),
         bins=len(manifest.age_edges_years) - 1,
         plane=manifest.plane.value,
-        field_of_view=_field_of_view(manifest),
+        field_of_view=_range_mm(manifest.field_of_view_mm, 0),
+        pixel=_range_mm(manifest.pixel_mm, 2),
+        slice_spacing=_range_mm(manifest.slice_spacing_mm, 1),
         sexes=" and ".join(sex.value for sex in manifest.sexes),
         rows="\n".join(f"| {name.replace('_', ' ')} | {value:g} |" for name, value in manifest.held_out.items()),
         limit=manifest.policy.limit,
@@ -43,6 +47,8 @@ def model_card(manifest: BundleManifest) -> str:
         growth=_growth(manifest),
         quality=_quality(manifest),
         novelty=_novelty(manifest),
+        margin=GRID_MARGIN,
+        knees=_reference_knees(manifest),
     )
 
 
@@ -101,11 +107,12 @@ def _share(rate: ErrorRate) -> str:
     return "nobody" if rate.share is None else f"{rate.share:.1%}"
 
 
-def _field_of_view(manifest: BundleManifest) -> str:
-    """Say which widths it is valid for."""
-    if manifest.field_of_view_mm is None:
+def _range_mm(limits: tuple[float, float] | None, digits: int) -> str:
+    """Say which lengths it is valid for."""
+    if limits is None:
         return "not judged"
-    return "{:.0f} to {:.0f} mm".format(*manifest.field_of_view_mm)
+    low, high = limits
+    return f"{low:.{digits}f} to {high:.{digits}f} mm"
 
 
 def _conformal(manifest: BundleManifest) -> str:
@@ -164,3 +171,16 @@ def _novelty(manifest: BundleManifest) -> str:
     """Say how the limit of novelty was set."""
     novelty = manifest.novelty
     return "images like them (not judged)" if novelty is None else f"{novelty.percentile:g} % of images like them"
+
+
+def _reference_knees(manifest: BundleManifest) -> str:
+    """Say what the pictures of typical knees show."""
+    if manifest.reference_knees is None:
+        return "The bundle carries none."
+    return f"""\
+The report shows the three of the subject's sex that are nearest to the most probable age. There is one for each sex and
+completed year: a knee in the middle of that year, painted for its picture, from seeds that no cohort has. Of
+{CANDIDATES} subjects whose growth is drawn it is the one without findings whose bridging, thickness and scar of both
+plates are nearest to the medians. All are right knees, T1-weighted, hospital A, without artefacts: the slice that
+shows most of both sites, {PICTURE_MM} x {PICTURE_MM} mm. They are there to look at; no number rests on them. Knees of
+one age differ about as much as typical knees of neighbouring ages do, so that likeness to one of them proves no age."""

@@ -1,7 +1,7 @@
 """The bundle that ships, end to end from seeds: networks, then everything that is fitted and counted after them.
 
-The networks and the regions of all cohorts lie in the work folder (``kneeage.learn.virtual_bundle``); what follows them
-takes minutes and is done anew every time.
+The networks and the regions of all cohorts lie in the work folder (``kneeage.learn.virtual_bundle``), and so do the
+pictures of the reference knees; what else follows takes minutes and is done anew every time.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from kneeage.study.conformal import fit_conformal
 from kneeage.study.held_out import held_out_numbers
 from kneeage.study.model_card import datasheet, model_card
 from kneeage.study.predicted import Predicted, predicted
+from kneeage.study.reference_knees import REFERENCE_KNEES_FILE, make_reference_knees
 from kneeage.study.references import Graded, fit_references
 from kneeage.study.tuning import count_errors, tune_policy
 
@@ -42,6 +43,8 @@ _UNIFORM = ("training", "validation", "calibration")
 # Of the simulated subjects that the best readers' rule is tuned and counted on.
 _READER_SEEDS = (31_000_001, 31_000_002)
 _BLIND = Told(sex=False)
+# Folder of the reference knees' pictures in the work folder.
+_PICTURES = "reference_knees"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +99,13 @@ def make_virtual_bundle(
         UsageError: The work folder holds runs with other settings, other subjects, or another segmenter's regions.
         InputRefusedError: The segmenter found no plates in a cohort.
         OutputError: A folder cannot be written.
+        WorkerError: A process died.
     """
     settings = settings or VirtualBundleSettings()
     files = train_virtual_networks(work, settings, counting=counting)
-    manifest = virtual_manifest(work, settings)
+    with counting("Painting the reference knees") as tell:
+        files[REFERENCE_KNEES_FILE] = make_reference_knees(work / _PICTURES, workers=settings.workers, tell=tell)
+    manifest = _with(virtual_manifest(work, settings), reference_knees=REFERENCE_KNEES_FILE)
     material = Material(work, load_networks(work, manifest, settings.workers), counting)
     manifest = fitted(material, manifest, settings)
     numbers = held_out_numbers(manifest, material.judged("test", manifest), read_facts(work / "test"))
