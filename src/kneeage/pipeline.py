@@ -24,6 +24,7 @@ from kneeage.core.errors import (
 )
 from kneeage.core.manifest import VIRTUAL_POPULATION, BundleManifest
 from kneeage.core.result import (
+    RESULT_FILE,
     BundleReport,
     CovariateReport,
     NoveltyReport,
@@ -69,7 +70,7 @@ from kneeage.io.series import LoadedSeries
 from kneeage.prepare.plane import plane_of
 from kneeage.prepare.recipe import Prepared, load_recipe, prepare
 
-RESULT_FILE, LABELS_FILE, PREVIEW_FILE, REPORT_FILE = "result.json", "labels.nii.gz", "preview.png", "report.html"
+LABELS_FILE, PREVIEW_FILE, REPORT_FILE = "labels.nii.gz", "preview.png", "report.html"
 EXPLANATION_FILE, PDF_FILE = "explanation.png", "report.pdf"
 DICOM_FOLDER = "dicom"
 VIRTUAL_WARNING = "trained on a virtual cohort, demonstration only, not for forensic use"

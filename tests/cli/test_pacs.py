@@ -11,8 +11,10 @@ import pytest
 from kneeage.core.anatomy import Sex
 from kneeage.pacs import examine, fetch, listen
 from kneeage.pacs.peers import DicomPeer
-from kneeage.service.queue import Queue, study_key
+from kneeage.service.queue import Queue
 from kneeage.service.spool import Spool
+from kneeage.service.studies import study_key
+from kneeage.service.troubles import Trouble
 from tests.cli.conftest import Run, answer
 
 
@@ -52,9 +54,20 @@ def test_everything_can_be_set(run: Run, asked: dict[str, Any], tmp_path: Path) 
     assert asked["examiner"].sex is Sex.FEMALE
 
 
+def test_what_is_done_is_on_record_where_it_is_said(run: Run, asked: dict[str, Any], tmp_path: Path) -> None:
+    assert run("pacs", "listen", "--spool", tmp_path).exit_code == 0
+    assert (asked["settings"].record, asked["examiner"].with_image) == (None, False)
+    assert run("pacs", "listen", "--spool", tmp_path, "--data", tmp_path / "data").exit_code == 0
+    assert asked["settings"].record.folder == tmp_path / "data"
+    assert asked["settings"].record.url == f"sqlite:///{tmp_path / 'data' / 'register.sqlite3'}"
+    assert asked["settings"].asked["bundle"]["name"] == "virtual-knee"
+    assert asked["examiner"].with_image
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ("--register postgresql://h/r", "give --data DIR too"),
         ("--host 0.0.0.0", "name who may call with --allow"),
         ("--allow-address here", "takes an address or network"),
         ("--send-to archive", "is no address of an archive"),
@@ -88,7 +101,7 @@ def spool(tmp_path: Path) -> Path:
         queue.settle(0 if study == "1.1" else 1000)
     job = queue.claim("w", 60)
     assert job is not None
-    queue.park(job, "no knee")
+    queue.park(job, Trouble("input_refused", "no knee"))
     queue.close()
     return spool.folder
 
@@ -104,6 +117,37 @@ def test_studies_are_listed(run: Run, spool: Path) -> None:
 def test_parked_studies_are_retried(run: Run, spool: Path) -> None:
     assert "1 study is in the line again" in run("pacs", "retry", "--spool", spool).stderr
     assert json.loads(run("pacs", "list", "--spool", spool, "--state", "parked", "--json").stdout) == []
+
+
+def test_a_parked_study_is_removed(run: Run, spool: Path) -> None:
+    done = run("pacs", "remove", "--spool", spool, study_key("1.1"))
+    assert (done.exit_code, "1 study was removed" in done.stderr) == (0, True)
+    assert "where it listens with --data" in done.stderr
+    found = json.loads(run("pacs", "list", "--spool", spool, "--state", "removed", "--json").stdout)
+    assert [(one["study_uid"], one["instances"]) for one in found] == [("1.1", 0)]
+
+
+def test_a_removal_is_on_record(run: Run, spool: Path, tmp_path: Path) -> None:
+    done = run("pacs", "remove", "--spool", spool, "--parked", "--data", tmp_path / "data")
+    assert (done.exit_code, done.stderr.strip()) == (0, "1 study was removed.")
+    verified = run("audit", "verify", "--data", tmp_path / "data")
+    assert (verified.exit_code, verified.stdout.partition(":")[0]) == (0, "6")
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "words"),
+    [
+        ("1.2", 1, "is received: a study is removed when it is parked or done"),
+        ("9.9", 2, "no study has that name"),
+        ("", 2, "name one study"),
+        ("1.1 --parked", 2, "name one study"),
+        ("1.1 --register postgresql://h/r", 2, "give --data DIR too"),
+    ],
+)
+def test_what_cannot_be_removed_is_said(run: Run, spool: Path, options: str, exit_code: int, words: str) -> None:
+    done = run("pacs", "remove", "--spool", spool, *options.split())
+    assert (done.exit_code, words in done.stderr) == (exit_code, True), done.stderr
+    assert json.loads(run("pacs", "list", "--spool", spool, "--state", "removed", "--json").stdout) == []
 
 
 @pytest.mark.parametrize(

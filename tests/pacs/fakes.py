@@ -17,6 +17,7 @@ from pydicom.uid import (
 )
 
 from kneeage.core.errors import InputRefusedError
+from kneeage.core.result import Outcome, Result
 from kneeage.io.write import deterministic_uid
 
 MODALITIES = {"OT": SecondaryCaptureImageStorage, "DOC": EncapsulatedPDFStorage, "SR": ComprehensiveSRStorage}
@@ -53,7 +54,8 @@ class FakeExaminer:
             raise ValueError(f"no idea what to do with {headers[0].PatientName}")
         if self.refuses:
             raise InputRefusedError("nothing to be seen here")
-        (documents / "result.json").write_text("{}")
+        answer = Result(outcome=Outcome.ESTIMATED, estimated_age_years=16.5)
+        (documents / "result.json").write_text(answer.model_dump_json())
         for modality in MODALITIES:
             made = result_object(headers, modality)
             made.save_as(documents / f"{modality}.dcm", enforce_file_format=True)

@@ -6,6 +6,7 @@ import argparse
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kneeage.core.anatomy import Sex
 from kneeage.pacs.examine import StudyExaminer
@@ -19,8 +20,20 @@ from tests.pacs.fakes import FakeExaminer
 from tests.pacs.support import PATIENCE
 from tests.ports import HOST
 
+if TYPE_CHECKING:
+    from kneeage.service.recorder import RecordPlace
+
 QUICK = Rhythm(quiet=1.0, lease=5.0, poll=0.05, first_pause=0.2)
 PATIENT = Limits(handshake_seconds=PATIENCE, idle_seconds=PATIENCE, pdu_seconds=PATIENCE, free_bytes=2**20)
+
+
+def record_place(folder: Path) -> RecordPlace:
+    """Where a node puts on record what it does."""
+    from kneeage.service.recorder import RecordPlace
+    from kneeage.service.tables import sqlite_url
+
+    folder.mkdir(exist_ok=True)
+    return RecordPlace(folder, sqlite_url(folder / "register.sqlite3"))
 
 
 def main() -> None:
@@ -35,8 +48,10 @@ def main() -> None:
     parser.add_argument("--fails", action="store_true")
     parser.add_argument("--metrics", type=int)
     parser.add_argument("--real", action="store_true")
+    parser.add_argument("--data", type=Path)
     asked = parser.parse_args()
     fake = FakeExaminer(asked.seconds, asked.refuses, asked.fails, asked.dies_on)
+    examine = StudyExaminer(sex=Sex.MALE, threads=1, with_image=asked.data is not None) if asked.real else fake
     settings = ListenSettings(
         spool=asked.spool,
         port=asked.port,
@@ -44,10 +59,11 @@ def main() -> None:
         rhythm=replace(QUICK, quiet=asked.quiet),
         study_seconds=PATIENCE,
         metrics=None if asked.metrics is None else (HOST, asked.metrics),
+        asked=examine.asked() if isinstance(examine, StudyExaminer) else {},
+        record=None if asked.data is None else record_place(asked.data),
     )
     destination = Destination(parse_peer(asked.send_to), Caller()) if asked.send_to else None
     write_logs()
-    examine = StudyExaminer(sex=Sex.MALE, threads=1) if asked.real else fake
     listen(settings, examine, destination, threading.Event(), lambda port: print(port, flush=True))  # noqa: T201
 
 

@@ -25,7 +25,8 @@ from pynetdicom.association import Association
 from kneeage.io.write import deterministic_uid
 from kneeage.pacs.contexts import received_contexts
 from kneeage.pacs.send import with_own_answers
-from kneeage.service.queue import Queue, StudyState
+from kneeage.service.queue import Queue
+from kneeage.service.studies import StudyState
 from tests.io.support import Made, write_series
 from tests.ports import HOST, free_port
 

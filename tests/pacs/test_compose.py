@@ -67,6 +67,12 @@ def test_both_know_each_other(services: dict[str, Any], options: dict[str, str])
     assert known == ["KNEEAGE", "kneeage", int(options["port"])]
 
 
+def test_node_and_workstation_share_their_record(services: dict[str, Any], options: dict[str, str]) -> None:
+    for name in ("kneeage", "workstation"):
+        assert f"--data={options['data']}" in services[name]["command"]
+        assert f"data:{options['data']}" in services[name]["volumes"]
+
+
 def test_nothing_is_reachable_from_elsewhere(services: dict[str, Any]) -> None:
     ports = [port for service in services.values() for port in service["ports"]]
     assert all(port.startswith("127.0.0.1:") for port in ports)

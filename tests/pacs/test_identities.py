@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
+from kneeage.service.queue import Queue
+from kneeage.service.spool import Spool
+from tests.pacs.node import record_place
 from tests.pacs.raw import encoded, raw, raw_store
 from tests.pacs.support import PATIENCE, association, make_study, running_node, store, wait_for
 from tests.ports import HOST, free_port
@@ -41,6 +44,15 @@ def told_by(port: int) -> str:
         return str(answer.read().decode())
 
 
+def register_of(data: Path, spool: Path) -> str:
+    """Everything that the register and its audit log hold, which must be something."""
+    recorder = record_place(data).recorder(Queue(spool / "queue.sqlite3"), Spool(spool))
+    recorder.catch_up()
+    assert recorder.journal.verify().number >= 3
+    recorder.journal.engine.dispose()
+    return b"".join(path.read_bytes() for path in sorted(data.glob("register.sqlite3*"))).decode("latin-1")
+
+
 def send_bad_ones(port: int, image: Dataset) -> None:
     """Send objects that are refused."""
     data = encoded(image)
@@ -64,12 +76,13 @@ def send_bad_ones(port: int, image: Dataset) -> None:
 def test_logs_and_metrics_name_nobody(tmp_path: Path, options: tuple[str, ...], end: str) -> None:
     paths = make_study(tmp_path / "images", f"identity {end}", **IDENTITY, **FORBIDDEN)
     log, metrics = tmp_path / "spool.log", free_port()
-    with running_node(tmp_path / "spool", "--metrics", str(metrics), *options) as node:
+    data = tmp_path / "data"
+    with running_node(tmp_path / "spool", "--metrics", str(metrics), "--data", str(data), *options) as node:
         with association(node.port) as link:
             assert [store(link, dcmread(path)).Status for path in paths] == [0] * len(paths)
         send_bad_ones(node.port, dcmread(paths[0]))
         wait_for(lambda: end in log.read_text())
-        said = [log.read_text(), told_by(metrics)]
+        said = [log.read_text(), told_by(metrics), register_of(data, node.spool)]
     assert {"event", "level", "time"} <= set.intersection(*(set(json.loads(line)) for line in said[0].splitlines()))
     image = dcmread(paths[0])
     uids = [str(image.StudyInstanceUID), str(image.SeriesInstanceUID), str(image.SOPInstanceUID)]

@@ -16,8 +16,15 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from kneeage.service.queue import StudyState
+from kneeage.service.audit import Line, lines
+from kneeage.service.case_files import CaseFiles
+from kneeage.service.queue import Queue
+from kneeage.service.register import CaseState, Register
+from kneeage.service.spool import Spool
+from kneeage.service.studies import StudyState, study_key
+from kneeage.service.tables import reading
 from tests.pacs.fakes import MODALITIES
+from tests.pacs.node import record_place
 from tests.pacs.raw import claiming, encoded, raw, raw_store
 from tests.pacs.support import (
     PATIENCE,
@@ -61,11 +68,34 @@ def require_one_result_set(orthanc: Orthanc, names: list[str]) -> None:
     assert {name: orthanc.modalities(study_uid(name)) for name in names} == dict.fromkeys(names, RESULTS)
 
 
+def require_on_record(spool: Path, data: Path, names: list[str]) -> None:
+    """Every study is in the audit log, whole and once, and in the list of the workstation with its documents."""
+    register = Register(record_place(data).recorder(Queue(spool / "queue.sqlite3"), Spool(spool)).journal)
+    wait_for(lambda: len(lines_of(register, "results sent")) == len(names))
+    for action in ("examination opened", "files received", "estimate done", "results sent"):
+        assert sorted(line.facts["study"] for line in lines_of(register, action)) == sorted(
+            study_key(study_uid(name)) for name in names
+        )
+    cases, total = register.search("", CaseState.DONE, 100, 0)
+    assert total == len(names)
+    assert {len(register.case(case.id).runs) for case in cases} == {1}
+    files = CaseFiles(data)
+    assert all(files.find(case.id, 1, "result.json") for case in cases)
+
+
+def lines_of(register: Register, action: str) -> list[Line]:
+    """Lines of the audit log, which is whole."""
+    register.journal.verify()
+    with reading(register.journal.engine) as connection:
+        return [line for line in lines(connection, None, 10_000, 0)[0] if line.action == action]
+
+
 def kill_campaign(orthanc: Orthanc, tmp_path: Path, *, studies: int, kills: int, seconds: float) -> None:
     """Kill a node again and again while studies come in."""
     made = make_studies(tmp_path, f"kill {kills}", studies)
     chance = random.Random(kills)
-    options = ("--send-to", orthanc.dicom, "--seconds", str(seconds), "--quiet", "5")
+    data = tmp_path / "data"
+    options = ("--send-to", orthanc.dicom, "--seconds", str(seconds), "--quiet", "5", "--data", str(data))
     node = start_node(tmp_path / "spool", free_port(), *options)
     try:
         with ThreadPoolExecutor(4) as pool:
@@ -78,6 +108,7 @@ def kill_campaign(orthanc: Orthanc, tmp_path: Path, *, studies: int, kills: int,
                 sender.result()
         wait_for(lambda: all_done(node.spool, list(made)))
         require_one_result_set(orthanc, list(made))
+        require_on_record(node.spool, data, list(made))
     finally:
         node.stop()
 

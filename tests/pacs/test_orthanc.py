@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kneeage.service.queue import StudyState
+from kneeage.service.studies import StudyState
 from tests.pacs.support import Orthanc, make_study, running_node, states, storescu, study_uid, wait_for
 
 RESULTS = ["DOC", "OT", "SR"]

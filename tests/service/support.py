@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from kneeage.service.queue import Queue, StudyState, study_key
+from kneeage.service.queue import Queue
 from kneeage.service.spool import Spool
+from kneeage.service.studies import StudyState, study_key
 from kneeage.service.worker import Rhythm, Send
 from tests.pacs.support import make_study, study_uid
 

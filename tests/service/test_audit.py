@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,8 @@ pytest.importorskip("sqlalchemy", reason="needs the extra 'web'")
 from sqlalchemy.exc import SQLAlchemyError
 
 from kneeage.core.errors import OutputError, UsageError
-from kneeage.service.audit import AuditError, Journal, parse_head
-from kneeage.service.migrate import migrate
+from kneeage.service.audit import AuditError, Head, Journal, parse_head, read_head, write_head
+from kneeage.service.migrate import migrate, open_journal
 from kneeage.service.register import Order, Register, RunKind
 from kneeage.service.run_queue import RunEnd, RunQueue, RunState
 from kneeage.service.tables import METADATA, open_engine, sqlite_url, writing
@@ -170,3 +171,43 @@ def test_a_database_that_does_not_answer_is_said_without_its_password(tmp_path: 
     with pytest.raises(OutputError, match="does not answer") as raised:
         open_engine(f"postgresql://ann:geheim@/a?host={tmp_path}")
     assert "geheim" not in str(raised.value)
+
+
+def write_lines(url: str, head: Path, who: str, count: int) -> None:
+    """Be one of several processes that write."""
+    journal = open_journal(url, head)
+    for number in range(count):
+        with journal.writing() as pen:
+            pen.note(who, "did", None, number=number)
+
+
+def test_two_processes_write_one_chain(journal: Journal) -> None:
+    url = journal.engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg", "postgresql")
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write_lines, args=(url, journal.head, who, 40)) for who in ("node", "server")]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        journal.verify()
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    head = journal.verify()
+    assert head.number == 80
+    assert read_head(journal.head) == head
+
+
+def test_processes_that_open_a_new_register_at_once_make_it_once(tmp_path: Path) -> None:
+    url, head = sqlite_url(tmp_path / "register.sqlite3"), tmp_path / "audit.head"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write_lines, args=(url, head, f"process {n}", 1)) for n in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 4
+    assert open_journal(url, head).verify().number == 4
+
+
+def test_an_older_head_never_takes_the_place_of_a_newer_one(written: Journal) -> None:
+    head = read_head(written.head)
+    write_head(written.head, Head(2, "0" * 64))
+    assert read_head(written.head) == head

@@ -13,7 +13,7 @@ def test_metrics_name_every_state_and_counter(worker: Worker, queue: Queue, spoo
     worker.work_once()
     families = {one.name: one for one in QueueCollector(queue, spool, lambda: 2).collect()}
     studies = {one.labels["state"]: one.value for one in families["kneeage_studies"].samples}
-    assert studies == {"received": 0, "stable": 0, "running": 0, "done": 1, "parked": 0}
+    assert studies == {"received": 0, "stable": 0, "running": 0, "done": 1, "parked": 0, "removed": 0}
     assert families["kneeage_connections"].samples[0].value == 2
     assert families["kneeage_objects_sent"].samples[0].value == len(MODALITIES)
     assert families["kneeage_workers_died"].samples[0].value == 0

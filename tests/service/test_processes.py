@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from kneeage.service.processes import WorkerProcesses, WorkPlan
-from kneeage.service.queue import Queue, StudyState
+from kneeage.service.queue import Queue
 from kneeage.service.spool import Spool
+from kneeage.service.studies import StudyState
 from tests.pacs.fakes import FakeExaminer
 from tests.pacs.support import PATIENCE, study_uid, wait_for
 from tests.service.support import RHYTHM, receive, state

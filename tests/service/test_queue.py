@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kneeage.core.errors import OutputError, UsageError
-from kneeage.service.database import Database
-from kneeage.service.queue import MOST_DEATHS, Arrival, Entry, Job, LeaseLostError, Queue, StudyState, study_key
+from kneeage.service.database import _STUDIES, Database
+from kneeage.service.events import Event, Happening
+from kneeage.service.lease import MOST_DEATHS, LeaseLostError
+from kneeage.service.queue import Queue
+from kneeage.service.studies import Arrival, Entry, InWorkError, Job, StudyState, study_key
+from kneeage.service.troubles import Trouble
 
 STUDY = "1.2.3"
+NO_KNEE = Trouble("input_refused", "no knee")
 
 
 class Clock:
@@ -62,6 +69,14 @@ def entry(queue: Queue) -> Entry:
 
 def state(queue: Queue) -> StudyState:
     return entry(queue).state
+
+
+def happened(queue: Queue) -> list[Event]:
+    """Everything that happened, in its order."""
+    found: list[Event] = []
+    while (event := queue.event_after(found[-1].number if found else 0)) is not None:
+        found.append(event)
+    return found
 
 
 def test_an_image_opens_a_study(queue: Queue, file: Path) -> None:
@@ -164,6 +179,50 @@ def test_a_worker_that_sees_a_change_gives_the_study_back(queue: Queue, file: Pa
     assert state(queue) is StudyState.RECEIVED
 
 
+def give_back(queue: Queue, _: Job) -> None:
+    queue.give_back("w")
+
+
+def bury(queue: Queue, _: Job) -> None:
+    queue.bury("w", "it died")
+
+
+def postpone(queue: Queue, job: Job) -> None:
+    queue.postpone(job, "the archive is away", 60)
+
+
+def park(queue: Queue, job: Job) -> None:
+    assert queue.park(job, NO_KNEE) is StudyState.RECEIVED
+
+
+@pytest.mark.parametrize("leave", [give_back, bury, postpone, park, Queue.restart])
+def test_however_a_worker_leaves_a_study_whose_images_changed_it_waits_until_it_is_stable(
+    queue: Queue, clock: Clock, file: Path, leave: Callable[[Queue, Job], None]
+) -> None:
+    job = claim(queue, file)
+    clock.now += 10
+    add(queue, file, "2")
+    leave(queue, job)
+    assert state(queue) is StudyState.RECEIVED
+    queue.settle(5)
+    assert queue.claim("w2", 60) is None
+    clock.now += 5
+    queue.settle(5)
+    again = queue.claim("w2", 60)
+    assert again is not None
+    expected = [("received", job), ("started", job), ("replaced", job), ("received", again), ("started", again)]
+    assert [(one.what.value, one.input_hash) for one in happened(queue)] == [(a, b.input_hash) for a, b in expected]
+
+
+def test_a_study_that_was_done_is_not_replaced_by_other_images(queue: Queue, file: Path) -> None:
+    queue.finish(claim(queue, file))
+    queue.forget_images(-1, lambda _: None)
+    add(queue, file)
+    queue.settle(0)
+    add(queue, file, "2")
+    assert [one.what.value for one in happened(queue)] == ["received", "started", "forgotten", "received again"]
+
+
 def test_a_lease_that_ends_returns_the_study(queue: Queue, clock: Clock, file: Path) -> None:
     job = claim(queue, file)
     clock.now += 61
@@ -190,7 +249,7 @@ def test_who_lost_a_study_can_say_nothing_about_it(queue: Queue, clock: Clock, f
         lambda: queue.finish(job),
         lambda: queue.restart(job),
         lambda: queue.postpone(job, "late", 1),
-        lambda: queue.park(job, "late"),
+        lambda: queue.park(job, NO_KNEE),
     ):
         with pytest.raises(LeaseLostError, match="no longer this worker's"):
             say()
@@ -218,7 +277,7 @@ def test_a_study_that_waits_is_tried_again_later(queue: Queue, clock: Clock, fil
 
 
 def test_a_study_that_is_parked_stays_so_until_it_is_retried(queue: Queue, clock: Clock, file: Path) -> None:
-    queue.park(claim(queue, file), "no knee")
+    queue.park(claim(queue, file), NO_KNEE)
     assert add(queue, file) is Arrival.KNOWN
     clock.now += 100
     queue.settle(0)
@@ -229,14 +288,14 @@ def test_a_study_that_is_parked_stays_so_until_it_is_retried(queue: Queue, clock
 
 
 def test_a_missing_image_brings_a_parked_study_back(queue: Queue, file: Path) -> None:
-    queue.park(claim(queue, file), "a slice is missing")
+    queue.park(claim(queue, file), NO_KNEE)
     add(queue, file, "2")
     assert (state(queue), entry(queue).reason) == (StudyState.RECEIVED, None)
 
 
 @pytest.mark.parametrize("name", [STUDY, study_key(STUDY)])
 def test_one_study_is_retried_by_key_or_uid(queue: Queue, file: Path, name: str) -> None:
-    queue.park(claim(queue, file), "no knee")
+    queue.park(claim(queue, file), NO_KNEE)
     assert queue.retry(name) == 1
 
 
@@ -274,6 +333,13 @@ def test_a_worker_that_is_told_to_stop_counts_as_no_death(queue: Queue, file: Pa
     assert state(queue) is StudyState.STABLE
 
 
+def test_a_worker_that_is_told_to_stop_leaves_the_reason_why_the_study_waits(queue: Queue, file: Path) -> None:
+    queue.postpone(claim(queue, file), "the archive is away", 0)
+    assert queue.claim("w2", 60) is not None
+    queue.give_back("w2")
+    assert (state(queue), entry(queue).reason) == (StudyState.STABLE, "the archive is away")
+
+
 def test_a_worker_is_overdue_after_the_limit(queue: Queue, clock: Clock, file: Path) -> None:
     claim(queue, file, "w")
     assert not queue.is_overdue("w", 10)
@@ -294,6 +360,97 @@ def test_images_are_forgotten_but_not_that_they_were_done(queue: Queue, clock: C
     queue.settle(0)
     assert queue.claim("w2", 60) is None
     assert state(queue) is StudyState.DONE
+
+
+@pytest.mark.parametrize("name", [STUDY, study_key(STUDY), None])
+def test_a_parked_study_is_removed_with_its_images_and_remembered(queue: Queue, file: Path, name: str | None) -> None:
+    queue.park(claim(queue, file), NO_KNEE)
+    removed: list[str] = []
+    assert queue.remove(name, removed.append) == 1
+    assert (removed, queue.size(STUDY), state(queue)) == ([study_key(STUDY)], (0, 0), StudyState.REMOVED)
+    assert [one.what.value for one in happened(queue)] == ["received", "started", "parked", "removed"]
+
+
+def test_a_study_that_is_done_is_removed_when_it_is_named(queue: Queue, file: Path) -> None:
+    queue.finish(claim(queue, file))
+    assert queue.remove(None, lambda _: None) == 0
+    assert queue.remove(STUDY, lambda _: None) == 1
+
+
+def test_a_removed_study_that_is_sent_again_is_a_new_one(queue: Queue, file: Path) -> None:
+    job = claim(queue, file)
+    queue.note_answer(job, {})
+    queue.park(job, NO_KNEE)
+    queue.remove(None, lambda _: None)
+    again = claim(queue, file, "w2")
+    queue.note_answer(again, {})
+    queue.note_answer(again, {})
+    assert [one.what.value for one in happened(queue)].count("answered") == 2
+
+
+def test_what_is_in_work_is_not_removed(queue: Queue, file: Path) -> None:
+    add(queue, file)
+    for words in ("is received", "is stable", "is running"):
+        with pytest.raises(InWorkError, match=words):
+            queue.remove(STUDY, lambda _: pytest.fail("a file was removed"))
+        queue.settle(0) or queue.claim("w", 60)
+    assert queue.remove(None, lambda _: pytest.fail("a file was removed")) == 0
+
+
+def test_what_is_not_there_is_not_removed(queue: Queue, file: Path) -> None:
+    with pytest.raises(UsageError, match="no study has that name"):
+        queue.remove(STUDY, lambda _: None)
+    queue.park(claim(queue, file), NO_KNEE)
+    queue.remove(STUDY, lambda _: None)
+    with pytest.raises(UsageError, match="it was removed before"):
+        queue.remove(STUDY, lambda _: None)
+
+
+def test_a_removal_that_fails_changes_nothing(queue: Queue, file: Path) -> None:
+    queue.park(claim(queue, file), NO_KNEE)
+
+    def fail(_: str) -> None:
+        raise PermissionError("not yours")
+
+    with pytest.raises(PermissionError, match="not yours"):
+        queue.remove(STUDY, fail)
+    assert (state(queue), queue.size(STUDY)[0]) == (StudyState.PARKED, 1)
+
+
+def first_version(path: Path, state: str, input_hash: str | None) -> Queue:
+    """Open a queue that the version before the log made, with one study of one image."""
+    old = sqlite3.connect(path, isolation_level=None)
+    for statement in filter(str.strip, _STUDIES.split(";")):
+        old.execute(statement)
+    old.execute("PRAGMA user_version = 1")
+    row = (study_key(STUDY), STUDY, state, 0.0, 0.0, input_hash, "w", 0.0)
+    columns = "key, study_uid, state, changed_at, since, input_hash, worker, lease_until"
+    old.execute(f"INSERT INTO studies ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    old.execute("INSERT INTO instances VALUES (?, '1', 'a', 5)", (study_key(STUDY),))
+    old.close()
+    return Queue(path)
+
+
+def test_a_queue_of_the_first_version_is_brought_to_this_one(tmp_path: Path, file: Path) -> None:
+    queue = first_version(tmp_path / "old", "parked", "f" * 64)
+    assert queue.remove(STUDY, lambda _: None) == 1
+    assert [(one.what.value, one.input_hash) for one in happened(queue)] == [("removed", "f" * 64)]
+    assert add(queue, file) is Arrival.NEW
+    assert queue.id != Queue(tmp_path / "other").id
+
+
+@pytest.mark.parametrize("where", ["received", "stable", "running", "parked"])
+def test_images_that_the_first_version_received_are_put_on_record_when_they_are_examined(
+    tmp_path: Path, queue: Queue, file: Path, where: str
+) -> None:
+    same = claim(queue, file).input_hash
+    old = first_version(tmp_path / "old", where, None if where in ("received", "stable") else same)
+    old.settle(0)
+    old.retry()
+    assert old.claim("w2", 60) is not None
+    found = [(one.what.value, one.input_hash) for one in happened(old) if one.what is not Happening.RETRIED]
+    assert found == [("received", same), ("started", same)]
+    assert next(one.facts for one in happened(old) if one.what is Happening.RECEIVED) == {"files": {"a": 5}}
 
 
 def test_an_image_whose_file_is_gone_is_not_noted(queue: Queue, tmp_path: Path) -> None:
@@ -333,7 +490,7 @@ def test_a_key_tells_nothing() -> None:
 def test_a_queue_of_another_version_is_refused(tmp_path: Path) -> None:
     with Database(tmp_path / "q").transaction() as db:
         db.execute("PRAGMA user_version = 99")
-    with pytest.raises(OutputError, match="has version 99; this program needs version 1"):
+    with pytest.raises(OutputError, match="has version 99; this program knows versions up to 2"):
         Queue(tmp_path / "q")
 
 

@@ -23,6 +23,22 @@ def test_what_was_broken_off_is_swept_away(spool: Spool) -> None:
     assert (spool.folder / "work" / "left").exists()
 
 
+def test_a_study_is_removed_with_what_a_dead_worker_left(spool: Spool) -> None:
+    places = ("images/KEY", "results/KEY-1", "results/.ab.part.KEY-1", "work/KEY-x", "images/OTHER", "results/OTHER-1")
+    for place in places:
+        (spool.folder / place).mkdir(parents=True)
+        (spool.folder / place / "one.dcm").touch()
+    spool.remove("KEY")
+    assert {path.parent.name for path in spool.folder.rglob("one.dcm")} == {"OTHER", "OTHER-1"}
+
+
+def test_what_cannot_be_removed_is_said(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    (spool.folder / "images" / "KEY").mkdir()
+    monkeypatch.setattr("kneeage.service.spool.shutil.rmtree", lambda *_, **_options: None)
+    with pytest.raises(OutputError, match="files of the study KEY cannot be removed"):
+        spool.remove("KEY")
+
+
 def test_only_the_owner_may_look_into_a_spool(spool: Spool) -> None:
     assert {oct(path.stat().st_mode & 0o777) for path in (spool.folder, spool.incoming)} == {"0o700"}
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from kneeage.core.errors import OutputError
+from kneeage.service.lease import MOST_DEATHS
 from kneeage.service.logs import LOGGER, JsonLines
-from kneeage.service.queue import Queue, StudyState, study_key
+from kneeage.service.queue import Queue
 from kneeage.service.spool import Spool
+from kneeage.service.studies import StudyState, study_key
 from kneeage.service.worker import MOST_TRIES, DeliveryError, Worker
 from tests.pacs.fakes import MODALITIES, FakeExaminer
 from tests.pacs.support import study_uid, wait_for
@@ -102,6 +104,21 @@ def test_a_worker_that_lost_its_study_leaves_it_alone(worker: Worker, queue: Que
 
     replace(worker, examine=examine).work_once()
     assert state(queue)[0] is StudyState.RUNNING
+
+
+def test_a_worker_that_lost_a_study_which_was_removed_leaves_nothing(
+    worker: Worker, queue: Queue, spool: Spool
+) -> None:
+    def examine(images: Path, documents: Path) -> None:
+        FakeExaminer()(images, documents)
+        for number in range(MOST_DEATHS):
+            queue.bury("w" if number == 0 else f"other {number}", "it seems dead")
+            queue.claim(f"other {number + 1}", 60)
+        queue.remove(None, spool.remove)
+
+    replace(worker, examine=examine).work_once()
+    assert state(queue)[0] is StudyState.REMOVED
+    assert not list(spool.folder.rglob("*.dcm"))
 
 
 def test_a_lease_is_kept_during_long_work(worker: Worker, queue: Queue) -> None:

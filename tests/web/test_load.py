@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from kneeage.service.queue import MOST_DEATHS
+from kneeage.service.lease import MOST_DEATHS
 from kneeage.service.run_queue import RunQueue
 from tests.web.support import SMALL, Door, settings_of
 

@@ -1,4 +1,4 @@
-"""``kneeage audit verify``: is every line of the audit log there, as it was written?"""
+"""``kneeage audit verify``: is every line of the audit log there, as it was written, by whichever door?"""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import typer
 from kneeage.cli.register import Data, Database, register_url, require_extra, require_register
 from kneeage.cli.speak import answering, give, tell
 
-app = typer.Typer(name="audit", no_args_is_help=True, help="The audit log of the workstation.")
+app = typer.Typer(name="audit", no_args_is_help=True, help="The audit log of the workstation and its PACS nodes.")
 
 
 @app.callback()
 def _group() -> None:
-    """The audit log of the workstation."""
+    """The audit log of the workstation and its PACS nodes."""
 
 
 @app.command(name="verify")

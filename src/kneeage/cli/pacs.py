@@ -1,4 +1,4 @@
-"""``kneeage pacs``: listen for studies, fetch one, list and retry what the queue holds."""
+"""``kneeage pacs``: listen for studies, fetch one, list, retry and remove what the queue holds."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 
 from kneeage.cli.estimate import THRESHOLDS, ReportFolder, leave, tell_result
 from kneeage.cli.options import AsJson, BundleFolder, Lang, language, numbers, one_of
+from kneeage.cli.register import REGISTER_LIBRARIES, Database, register_url, require_extra
 from kneeage.cli.speak import answering, give, show, tell, working
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import UsageError
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from kneeage.pacs.guard import Network
     from kneeage.pacs.peers import DicomPeer, WebPeer
     from kneeage.pacs.send import Caller
-    from kneeage.service.queue import Entry, Queue
+    from kneeage.service.queue import Queue
+    from kneeage.service.recorder import RecordPlace
+    from kneeage.service.spool import Spool as SpoolFolder
+    from kneeage.service.studies import Entry
 
 app = typer.Typer(name="pacs", no_args_is_help=True, help="Work beside an archive. Needs the extra `pacs`.")
 
@@ -50,6 +54,13 @@ Archive = Annotated[
     str | None,
     typer.Option(
         "--send-to", metavar="URL", help="dicom://AET@host:port, dicoms://... or https://host/dicom-web, for results."
+    ),
+]
+
+RecordFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="Folder of the workstation, to put what is done on record.", show_default=False
     ),
 ]
 
@@ -94,6 +105,8 @@ def listen_command(
     metrics: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where Prometheus finds metrics.", show_default=False)
     ] = None,
+    data: RecordFolder = None,
+    register: Database = None,
 ) -> None:
     """Receive studies, estimate, and send results back, until stopped."""
     _require_extra()
@@ -108,6 +121,8 @@ def listen_command(
     language(lang)
     tls = Tls(tls_cert, tls_key, tls_ca)
     caller = Caller(require_ae_title(ae_title), tls, web_login)
+    record = _record_place(data, register)
+    examine = StudyExaminer(bundle, sex, sex_from_header, numbers(thresholds), lang, with_image=record is not None)
     settings = ListenSettings(
         spool=spool,
         host=host,
@@ -126,8 +141,9 @@ def listen_command(
         workers=workers,
         study_seconds=study_seconds,
         metrics=None if metrics is None else host_and_port(metrics),
+        asked=examine.asked(),
+        record=record,
     )
-    examine = StudyExaminer(bundle, sex, sex_from_header, numbers(thresholds), lang)
     destination = None if send_to is None else Destination(_peer(send_to), caller)
     examine.check()
     write_logs()
@@ -188,15 +204,16 @@ def fetch_command(
 def list_command(
     spool: Spool,
     state: Annotated[
-        str | None, typer.Option(metavar="STATE", help="received, stable, running, done or parked; all if not given.")
+        str | None,
+        typer.Option(metavar="STATE", help="One of received, stable, running, done, parked, removed; else all."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List studies of a spool and where they stand."""
-    from kneeage.service.queue import StudyState
+    from kneeage.service.studies import StudyState
 
     wanted = None if state is None else StudyState(one_of("state", state, [one.value for one in StudyState]))
-    entries = _queue(spool).entries(wanted)
+    entries = _opened(spool)[0].entries(wanted)
     if as_json:
         give(_as_json(entries))
     else:
@@ -212,8 +229,29 @@ def retry_command(
     ] = None,
 ) -> None:
     """Put parked studies back in the line."""
-    count = _queue(spool).retry(study)
+    count = _opened(spool)[0].retry(study)
     tell(f"{count} studies are in the line again." if count != 1 else "1 study is in the line again.")
+
+
+@app.command(name="remove")
+@answering
+def remove_command(
+    spool: Spool,
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Key or UID of a study.")] = None,
+    parked: Annotated[bool, typer.Option("--parked", help="All that are parked.")] = False,
+    data: RecordFolder = None,
+    register: Database = None,
+) -> None:
+    """Remove the images and results of a study that is parked or done; what happened to it stays on record."""
+    if (study is None) != parked:
+        raise UsageError("name one study as 'kneeage pacs list' shows it, or give --parked for all that are parked")
+    place = _record_place(data, register)
+    queue, folder = _opened(spool)
+    recorder = None if place is None else place.recorder(queue, folder)
+    count = queue.remove(study, folder.remove)
+    tell(f"{count} studies were removed." if count != 1 else "1 study was removed.")
+    if count and not (recorder and recorder.try_to_catch_up()):
+        tell("It is not on record yet; the node puts it there where it listens with --data.")
 
 
 def _require_extra() -> None:
@@ -324,8 +362,24 @@ def _give_result(output: Path, *, as_json: bool) -> None:
     leave(result)
 
 
-def _queue(spool: Path) -> Queue:
-    """Open the queue of a spool that is there.
+def _record_place(data: Path | None, register: str | None) -> RecordPlace | None:
+    """Give where what is done is put on record; None where it is not.
+
+    Raises:
+        UsageError: A library is missing, or a register is named without its folder.
+    """
+    if data is None:
+        if register is not None:
+            raise UsageError("a register is named, but not the folder of its workstation; give --data DIR too")
+        return None
+    require_extra(REGISTER_LIBRARIES)
+    from kneeage.service.recorder import RecordPlace
+
+    return RecordPlace(data.absolute(), register_url(data, register))
+
+
+def _opened(spool: Path) -> tuple[Queue, SpoolFolder]:
+    """Open the queue of a spool that is there, and the spool.
 
     Raises:
         UsageError: There is none.
@@ -335,7 +389,8 @@ def _queue(spool: Path) -> Queue:
 
     if not (spool / "queue.sqlite3").is_file():
         raise UsageError(f"{str(spool)!r} holds no queue; give the folder that 'kneeage pacs listen' was given")
-    return Queue(SpoolFolder(spool).database)
+    folder = SpoolFolder(spool)
+    return Queue(folder.database), folder
 
 
 def _as_json(entries: list[Entry]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,15 +26,18 @@ Database = Annotated[
 REGISTER_FILE = "register.sqlite3"
 
 
-def require_extra() -> None:
-    """Check that the libraries of the workstation are installed.
+REGISTER_LIBRARIES = ("sqlalchemy", "alembic")
+LIBRARIES = (*REGISTER_LIBRARIES, "fastapi", "uvicorn", "argon2", "itsdangerous", "python_multipart")
+
+
+def require_extra(needed: Sequence[str] = LIBRARIES) -> None:
+    """Check that the libraries of the workstation are installed, or some of them.
 
     Raises:
         UsageError: One is not.
     """
     from importlib.util import find_spec
 
-    needed = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "argon2", "itsdangerous", "python_multipart")
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise UsageError(f"this needs {missing[0]}; install it with: pip install 'kneeage[web]'")

@@ -96,12 +96,7 @@ def remove_user(name: UserName, data: Data, register: Database = None) -> None:
 def _accounts(data: Path, register: str | None) -> Accounts:
     """Open the accounts of a workstation."""
     from kneeage.service.accounts import Accounts
-    from kneeage.service.audit import Journal
     from kneeage.service.case_files import CaseFiles
-    from kneeage.service.migrate import migrate
-    from kneeage.service.tables import open_engine
+    from kneeage.service.migrate import open_journal
 
-    files = CaseFiles(data)
-    engine = open_engine(register_url(data, register))
-    migrate(engine)
-    return Accounts(Journal(engine, files.head))
+    return Accounts(open_journal(register_url(data, register), CaseFiles(data).head))

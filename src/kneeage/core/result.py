@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from kneeage.core.anatomy import Plane, Sex, Side
 
 SCHEMA_VERSION = "1.1"
+RESULT_FILE = "result.json"
 
 
 class Outcome(str, Enum):

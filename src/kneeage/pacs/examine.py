@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import UsageError
@@ -15,6 +16,8 @@ from kneeage.io.facts import Facts
 from kneeage.io.read import load
 from kneeage.io.series import LoadedSeries
 from kneeage.pipeline import Examiner, write_documents
+from kneeage.service.documents import write_viewed
+from kneeage.service.shelf import named
 
 # Source: DICOM PS3.3 section C.7.1.1 (Patient's Sex; O, other, is not known to a bundle).
 _SEXES = {"M": Sex.MALE, "F": Sex.FEMALE}
@@ -31,6 +34,7 @@ class StudyExaminer:
         thresholds: Ages in years to make a statement about.
         lang: Language of the report.
         threads: Threads of each network; None: every core.
+        with_image: Write the image too, as the viewer of the workstation shows it.
 
     Raises:
         UsageError: The sex is given and to be read.
@@ -42,6 +46,7 @@ class StudyExaminer:
     thresholds: Sequence[float] = DEFAULT_THRESHOLDS_YEARS
     lang: str = "en"
     threads: int | None = None
+    with_image: bool = False
 
     def __post_init__(self) -> None:
         if self.sex is not None and self.sex_from_header:
@@ -62,6 +67,16 @@ class StudyExaminer:
         self._question(None)
         load_bundle(self.bundle)
 
+    def asked(self) -> dict[str, Any]:
+        """Give what is asked about every study and which bundle answers, as the register has it.
+
+        Raises:
+            BundleError: The bundle cannot be used.
+        """
+        sex = None if self.sex is None else self.sex.value
+        question = {"sex": sex, "thresholds": list(self.thresholds), "lang": self.lang}
+        return {"question": question, "bundle": named(load_bundle(self.bundle))}
+
     def __call__(self, images: Path, documents: Path) -> None:
         """Examine a study.
 
@@ -76,6 +91,8 @@ class StudyExaminer:
         sex = header_sex(series) if self.sex_from_header else self.sex
         examination = self._examiner.examine(series, self._question(sex))
         write_documents(examination, documents, self.lang, "binary", pdf=True)
+        if self.with_image:
+            write_viewed(examination, documents)
 
     def _question(self, sex: Sex | None) -> Question:
         """Ask about a subject."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydicom import Dataset
 from pynetdicom import AE, _config, evt
@@ -25,10 +25,15 @@ from kneeage.service.metrics import QueueCollector, serve_metrics
 from kneeage.service.processes import WorkerProcesses, WorkPlan
 from kneeage.service.queue import Queue
 from kneeage.service.spool import Spool
-from kneeage.service.worker import Examine, Rhythm, Send
+from kneeage.service.worker import Destination, Examine, Rhythm
+
+if TYPE_CHECKING:
+    from kneeage.service.recorder import Recorder, RecordPlace
 
 # How often workers are looked after.
 CHECK_SECONDS = 0.5
+# How long a node that is told to stop waits for a register that does not answer; the rest is written when it starts.
+_JOIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class ListenSettings:
         workers: Number of worker processes.
         study_seconds: A study that takes longer is taken from its worker.
         metrics: Host and port of the metrics; None: no metrics.
+        asked: What is asked about every study and which bundle answers, for the record.
+        record: Where what is done is put on record; None: it waits in the queue for a node that is told.
     """
 
     spool: Path
@@ -60,6 +67,8 @@ class ListenSettings:
     workers: int = 1
     study_seconds: float = 600.0
     metrics: tuple[str, int] | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    record: RecordPlace | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +170,7 @@ class Node:
 def listen(
     settings: ListenSettings,
     examine: Examine,
-    destination: Callable[[Sequence[Path]], AbstractContextManager[Send]] | None,
+    destination: Destination | None,
     is_stopped: threading.Event,
     ready: Callable[[int], None],
 ) -> None:
@@ -175,7 +184,7 @@ def listen(
         ready: Told the port once the node listens.
 
     Raises:
-        OutputError: The spool or a port cannot be used, or another node uses the spool.
+        OutputError: The spool, the register or a port cannot be used, or another node uses the spool.
     """
     spool = Spool(settings.spool)
     with ExitStack() as stack:
@@ -183,13 +192,15 @@ def listen(
         queue = Queue(spool.database)
         stack.callback(queue.close)
         spool.sweep(0.0)
+        if settings.record is not None:
+            stack.enter_context(_recording(settings.record.recorder(queue, spool)))
         stack.enter_context(_writing_to(spool.incoming))
         server = stack.enter_context(_serving(settings, Node(Receiver(queue, spool, settings.limits), queue)))
         if settings.metrics is not None:
             collector = QueueCollector(queue, spool, lambda: server.connections)
             stack.callback(serve_metrics(collector, *settings.metrics))
         queue.wait_again()
-        plan = WorkPlan(settings.spool, examine, destination, settings.rhythm)
+        plan = WorkPlan(settings.spool, examine, destination, settings.rhythm, settings.asked)
         workers = WorkerProcesses(plan, queue, count=settings.workers, limit_seconds=settings.study_seconds)
         stack.callback(workers.stop)
         log("listening", port=server.server_address[1])
@@ -197,6 +208,29 @@ def listen(
         while not is_stopped.wait(CHECK_SECONDS):
             workers.check()
         log("stopping")
+
+
+@contextmanager
+def _recording(recorder: Recorder) -> Iterator[None]:
+    """Put on record what happens in the block, and what was not yet when the node was stopped.
+
+    A thread of its own does it: a register that is slow to answer holds up no study.
+    """
+    ended = threading.Event()
+
+    def keep_on() -> None:
+        """Look for what happened until the block ends, and once more then."""
+        while not ended.wait(CHECK_SECONDS):
+            recorder.try_to_catch_up()
+        recorder.try_to_catch_up()
+
+    thread = threading.Thread(target=keep_on, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(_JOIN_SECONDS)
 
 
 @contextmanager

@@ -82,6 +82,9 @@ class DicomPeer:
     port: int
     secure: bool = False
 
+    def __str__(self) -> str:
+        return f"dicom{'s' if self.secure else ''}://{self.ae_title}@{self.host}:{self.port}"
+
 
 @dataclass(frozen=True)
 class WebPeer:
@@ -92,6 +95,10 @@ class WebPeer:
     """
 
     url: str
+
+    def __str__(self) -> str:
+        # A query may hold a token.
+        return urlsplit(self.url)._replace(query="", fragment="").geturl()
 
 
 def parse_peer(text: str) -> DicomPeer | WebPeer:

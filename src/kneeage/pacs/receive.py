@@ -16,8 +16,9 @@ from kneeage.io.facts import READ_ERRORS, quietly
 from kneeage.io.instance import Instance
 from kneeage.io.item import SourceItem
 from kneeage.pacs.guard import Limits
-from kneeage.service.queue import Arrival, Queue, study_key
+from kneeage.service.queue import Queue
 from kneeage.service.spool import Spool
+from kneeage.service.studies import Arrival, study_key
 
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_DATA = 0x7FE00010

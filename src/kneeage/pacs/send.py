@@ -74,6 +74,9 @@ class Destination:
     peer: DicomPeer | WebPeer
     caller: Caller
 
+    def __str__(self) -> str:
+        return str(self.peer)
+
     def __call__(self, files: Sequence[Path]) -> AbstractContextManager[Send]:
         """Open the way for some objects.
 

@@ -1,1 +1,1 @@
-"""What a long-running door needs: a queue that survives its workers, a spool of images, logs, metrics, workers."""
+"""What a long-running door needs: lines of work that survive their workers, images, register, audit log, metrics."""

@@ -14,14 +14,13 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from kneeage.core.errors import UsageError
 from kneeage.service.audit import Journal
+from kneeage.service.register import NOBODY, OPERATOR
 from kneeage.service.tables import SESSIONS, USERS, reading, writing
 
 # Source: NIST SP 800-63B-4, section 3.1.1.2 (memorised secrets: length, not composition); 12 is our own choice.
 PASSWORD_CHARACTERS = (12, 256)
 SESSION_SECONDS = 12 * 3600.0
 
-# Who changes users: whoever may run commands on the machine of the register.
-_OPERATOR = "operator"
 _NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
@@ -55,13 +54,15 @@ class Accounts:
         low, high = PASSWORD_CHARACTERS
         if not _NAME.fullmatch(name):
             raise UsageError("a user's name has 1 to 64 letters, digits or . _ @ -")
+        if name.lower() in NOBODY:
+            raise UsageError(f"the audit log calls no user {name!r}: that is the program itself; choose another name")
         if not low <= len(password) <= high:
             raise UsageError(f"a password has {low} to {high} characters; found {len(password)}")
         hashed = self._hasher.hash(password)
         with self._journal.writing() as pen:
             _remove(pen.connection, name)
             pen.connection.execute(insert(USERS).values(name=name, password_hash=hashed))
-            pen.note(_OPERATOR, "password set", user=name)
+            pen.note(OPERATOR, "password set", user=name)
 
     def remove(self, name: str) -> None:
         """Remove a user; sessions of the user end, and lines of the audit log stay.
@@ -72,7 +73,7 @@ class Accounts:
         with self._journal.writing() as pen:
             if not _remove(pen.connection, name):
                 raise UsageError("no user has this name")
-            pen.note(_OPERATOR, "user removed", user=name)
+            pen.note(OPERATOR, "user removed", user=name)
 
     def is_password(self, name: str, password: str) -> bool:
         """Say whether a user has this password."""

@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, delete, desc, func, insert, select
 
 from kneeage.core.errors import KneeAgeError, OutputError
-from kneeage.service.tables import AUDIT, SETTINGS, reading, writing
+from kneeage.service.tables import AUDIT, SETTINGS, steady, writing
 
 FIRST_HASH = "0" * 64
 
@@ -92,7 +92,7 @@ class Journal:
             pen = Pen(connection)
             yield pen
         if pen.head is not None:
-            write_head(self.head, pen.head)
+            self._note_head()
 
     def verify(self, known: Head | None = None) -> Head:
         """Check every line, against the noted head too.
@@ -100,10 +100,15 @@ class Journal:
         Raises:
             AuditError: A line was altered, or is missing.
         """
-        with reading(self.engine) as connection:
+        with steady(self.engine) as connection:
             noted = read_head(self.head)
             head = verify(connection, noted)
             return head if known is None else verify(connection, known)
+
+    def _note_head(self) -> None:
+        """Note the newest hash in the file; the writer's place keeps an older one from coming after a newer one."""
+        with writing(self.engine) as connection:
+            write_head(self.head, _noted(connection))
 
 
 class Pen:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kneeage.core.errors import OutputError
+from kneeage.io.output import whole_folder
+from kneeage.service.links import link_or_copy
 
 # Endings of uploaded names that tell what a file is; no other part of a name is used.
 ENDINGS = (".nii.gz", ".nii", ".zip")
@@ -81,6 +83,35 @@ class CaseFiles:
         for file in files:
             file.replace(uploads / file.name)
 
+    def adopt_uploads(self, examination: str, images: Mapping[str, Path]) -> list[str]:
+        """Take over images that lie elsewhere and are never changed; what is there already stays.
+
+        Args:
+            examination: The examination.
+            images: Where each lies, by the name that it gets.
+
+        Returns:
+            Names of those that were there.
+        """
+        uploads = self.uploads(examination)
+        for place in (uploads.parent, uploads):
+            place.mkdir(mode=_OWNER_ONLY, exist_ok=True)
+        return [name for name, path in images.items() if _adopt(path, uploads / name)]
+
+    def adopt_results(self, examination: str, number: int, folder: Path) -> bool:
+        """Take over the results of a run that lie elsewhere and are never changed; say whether they were there."""
+        place = self.results(examination, number)
+        if not folder.is_dir():
+            return place.is_dir()
+        shutil.rmtree(place, ignore_errors=True)
+        place.parent.mkdir(mode=_OWNER_ONLY, exist_ok=True)
+        with whole_folder(place) as whole:
+            for file in (one for one in folder.rglob("*") if one.is_file()):
+                target = whole / file.relative_to(folder)
+                target.parent.mkdir(exist_ok=True)
+                link_or_copy(file, target)
+        return True
+
     def source(self, examination: str) -> Path:
         """Where the images of an examination are read from: its only file, or the folder of all."""
         uploads = self.uploads(examination)
@@ -139,6 +170,14 @@ class CaseFiles:
         if not _ID.fullmatch(examination):
             raise OutputError("an examination is named by 32 hexadecimal digits")
         return self._cases / examination
+
+
+def _adopt(path: Path, target: Path) -> bool:
+    """Give a file a second place, unless it has it; say whether it is there now."""
+    if not target.exists():
+        with suppress(FileNotFoundError):
+            link_or_copy(path, target)
+    return target.exists()
 
 
 def ending_of(name: str) -> str:

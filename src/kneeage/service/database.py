@@ -10,11 +10,10 @@ from pathlib import Path
 
 from kneeage.core.errors import OutputError
 
-SCHEMA_VERSION = 1
 # How long one process waits for another one's transaction; transactions take milliseconds.
 BUSY_SECONDS = 30.0
 
-_SCHEMA = """
+_STUDIES = """
 CREATE TABLE studies (
     key TEXT PRIMARY KEY,
     study_uid TEXT NOT NULL UNIQUE,
@@ -57,6 +56,22 @@ CREATE TABLE counters (
     PRIMARY KEY (name, label)
 ) WITHOUT ROWID;
 """
+_EVENTS = """
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    key TEXT NOT NULL REFERENCES studies,
+    input_hash TEXT NOT NULL,
+    what TEXT NOT NULL,
+    facts TEXT NOT NULL
+);
+CREATE INDEX events_by_study ON events (key, input_hash);
+CREATE TABLE identity (id TEXT NOT NULL);
+INSERT INTO identity VALUES (lower(hex(randomblob(8))));
+"""
+# Each step brings a database of the version before to the next one.
+_STEPS = (_STUDIES, _EVENTS)
+SCHEMA_VERSION = len(_STEPS)
 
 
 class Database:
@@ -69,7 +84,7 @@ class Database:
         path: The file; it is made where it is missing.
 
     Raises:
-        OutputError: It cannot be opened, or was made by another version.
+        OutputError: It cannot be opened, or was made by a newer version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,15 +118,15 @@ class Database:
             self._connection.close()
 
     def _prepare(self, path: Path) -> None:
-        """Make the tables in a new file; refuse a file of another version."""
+        """Make the tables that are missing; refuse a file of a newer version."""
         with self.transaction() as connection:
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            if version == 0:
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
+            if version > SCHEMA_VERSION:
                 raise OutputError(
-                    f"the queue {path.name!r} has version {version}; this program needs version {SCHEMA_VERSION}; "
-                    "let the older program finish its studies, then choose a new folder"
+                    f"the queue {path.name!r} has version {version}; this program knows versions up to "
+                    f"{SCHEMA_VERSION}; update kneeage, or choose another folder"
                 )
+            for number, step in enumerate(_STEPS[version:], version + 1):
+                for statement in filter(str.strip, step.split(";")):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number}")

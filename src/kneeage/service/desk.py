@@ -18,17 +18,8 @@ from typing import Any
 import numpy as np
 
 from kneeage.core.anatomy import Sex
-from kneeage.core.errors import (
-    AmbiguousSeriesError,
-    BundleError,
-    GeometryError,
-    InputRefusedError,
-    KneeAgeError,
-    OutputError,
-    UndecodableError,
-    UsageError,
-)
-from kneeage.core.result import Outcome
+from kneeage.core.errors import BundleError, InputRefusedError, KneeAgeError
+from kneeage.core.result import RESULT_FILE, Outcome
 from kneeage.core.volume import Volume
 from kneeage.decide.question import Question
 from kneeage.io.nifti import read_values
@@ -36,28 +27,19 @@ from kneeage.io.output import whole_folder
 from kneeage.io.ranking import is_tie
 from kneeage.io.read import load, survey
 from kneeage.io.series import Candidate
-from kneeage.pipeline import RESULT_FILE, Examination, Examiner, Progress, refused
+from kneeage.pipeline import Examination, Examiner, Progress, refused
+from kneeage.service.answers import digests, told
 from kneeage.service.audit import Journal
 from kneeage.service.case_files import CaseFiles
-from kneeage.service.documents import digests, published, read_result, write_answer, write_papers, write_result
+from kneeage.service.documents import published, write_answer, write_papers, write_result
+from kneeage.service.lease import LeaseLostError, renewed
 from kneeage.service.logs import log, log_failure
-from kneeage.service.migrate import migrate
-from kneeage.service.queue import LeaseLostError
-from kneeage.service.register import CHOSEN_BUNDLE, CaseState, Register, RunKind, RunState, Trouble
+from kneeage.service.migrate import open_journal
+from kneeage.service.register import CHOSEN_BUNDLE, CaseState, Register, RunKind, RunState
 from kneeage.service.run_queue import CancelledError, RunEnd, RunQueue, Task
 from kneeage.service.shelf import Shelf
-from kneeage.service.tables import open_engine
-from kneeage.service.worker import renewed
+from kneeage.service.troubles import Trouble, trouble, unforeseen
 
-_CODES: dict[type[KneeAgeError], str] = {
-    GeometryError: "geometry",
-    UndecodableError: "undecodable",
-    AmbiguousSeriesError: "ambiguous_series",
-    InputRefusedError: "input_refused",
-    UsageError: "invalid",
-    BundleError: "bundle",
-    OutputError: "output",
-}
 _HEADER = ("description", "weighting", "fat_suppressed", "field_strength_tesla", "manufacturer", "virtual", "files")
 _QUESTION = (
     "height_cm",
@@ -97,9 +79,7 @@ class DeskPlan:
 
     def journal(self) -> Journal:
         """Open the register, and bring it to this version's schema."""
-        engine = open_engine(self.url)
-        migrate(engine)
-        return Journal(engine, CaseFiles(self.folder).head)
+        return open_journal(self.url, CaseFiles(self.folder).head)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,8 +168,7 @@ class Desk:
             return RunEnd(RunState.FAILED, reason=trouble(error))
         except Exception as error:  # noqa: BLE001 (one run's failure must not end the worker)
             log_failure("unforeseen failure", error, examination=task.examination)
-            words = f"unforeseen failure ({type(error).__name__}); the log has its place"
-            return RunEnd(RunState.FAILED, reason=Trouble("unforeseen", words))
+            return RunEnd(RunState.FAILED, reason=unforeseen(error))
 
     def _work(self, task: Task) -> RunEnd:
         """Do what a run is for."""
@@ -271,15 +250,14 @@ class Desk:
 
     def _end_of(self, task: Task, place: Path, done: RunState) -> RunEnd:
         """Make the end of a run of its answer."""
-        result, files = read_result(place), digests(place)
-        state = RunState.REFUSED if result.outcome is Outcome.REFUSED else done
-        reason = next((Trouble(one.code.value, one.message) for one in result.reasons), None)
-        pixels = None if result.series is None else result.series.pixel_sha256
+        answer = told(place)
+        state = RunState.REFUSED if answer.outcome == Outcome.REFUSED.value else done
         given = self.files.correction(task.examination, task.number or 0)
-        facts = {"result_sha256": files[RESULT_FILE], "pixel_sha256": pixels}
+        facts = {"result_sha256": answer.files[RESULT_FILE], "pixel_sha256": answer.pixel_sha256}
         if given.exists():
             facts["labels_sha256"] = hashlib.sha256(given.read_bytes()).hexdigest()
-        return RunEnd(state, result.outcome.value, result.estimated_age_years, reason, list(files), facts=facts)
+        age, files = answer.estimated_age_years, list(answer.files)
+        return RunEnd(state, answer.outcome, age, answer.reason, files, facts=facts)
 
     def _corrected(self, examination: str, number: int, image: Volume) -> Volume | None:
         """Read the labels that a run was given; None where it was given none."""
@@ -324,12 +302,6 @@ def question_of(asked: dict[str, Any], folder: Path) -> Question:
     sex = asked.get("sex")
     plain = {name: asked[name] for name in _QUESTION if asked.get(name) is not None}
     return Question(sex=None if sex is None else Sex(sex), prior=_prior(asked, folder), **plain)
-
-
-def trouble(error: KneeAgeError) -> Trouble:
-    """Say what went wrong."""
-    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "failed")
-    return Trouble(code, str(error))
 
 
 def _bundle_of(task: Task) -> str:

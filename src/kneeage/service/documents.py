@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from kneeage.core.errors import InputRefusedError, UsageError
-from kneeage.core.result import Result
+from kneeage.core.result import RESULT_FILE, Result
 from kneeage.io.nifti import write_image, write_labels
-from kneeage.pipeline import LABELS_FILE, RESULT_FILE, Examination, label_note, write_documents
+from kneeage.pipeline import LABELS_FILE, Examination, label_note, write_documents
+from kneeage.service.answers import read_result
 
 IMAGE_FILE, EXPLANATION_MAP_FILE = "image.nii.gz", "explanation.nii.gz"
 
@@ -23,11 +23,17 @@ def write_answer(examination: Examination, folder: Path) -> None:
         examination: What to write about.
         folder: Empty folder.
     """
-    result, series = examination.result, examination.series
+    result = examination.result
     write_result(result, folder)
-    write_image(folder / IMAGE_FILE, series.volume, virtual=series.header.virtual)
+    write_viewed(examination, folder)
     if examination.labels is not None:
         write_labels(folder / LABELS_FILE, examination.labels, note=label_note(result))
+
+
+def write_viewed(examination: Examination, folder: Path) -> None:
+    """Write the image, which the viewer shows."""
+    series = examination.series
+    write_image(folder / IMAGE_FILE, series.volume, virtual=series.header.virtual)
 
 
 def write_result(result: Result, folder: Path) -> None:
@@ -69,17 +75,6 @@ def published(examination: Examination, folder: Path) -> Examination:
         folder: Where its answer was written.
     """
     return replace(examination, result=read_result(folder))
-
-
-def read_result(folder: Path) -> Result:
-    """Read the result of a run."""
-    return Result.model_validate_json((folder / RESULT_FILE).read_bytes())
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """Give the SHA-256 of each file of a folder by its name."""
-    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name)
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def _pdf_trouble(lang: str) -> str | None:

@@ -11,9 +11,26 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
 from kneeage.core.errors import OutputError
-from kneeage.service.tables import writing
+from kneeage.service.audit import Journal
+from kneeage.service.tables import open_engine, writing
 
 _FOLDER = Path(__file__).parent / "migrations"
+
+
+def open_journal(url: str, head: Path) -> Journal:
+    """Open a register, and bring it to this version's schema.
+
+    Args:
+        url: Its URL.
+        head: File that the newest hash of the audit log is noted in.
+
+    Raises:
+        UsageError: It is another kind of database, or its driver is not installed.
+        OutputError: It cannot be reached, or was made by a newer version.
+    """
+    engine = open_engine(url)
+    migrate(engine)
+    return Journal(engine, head)
 
 
 def migrate(engine: Engine) -> None:

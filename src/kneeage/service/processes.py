@@ -12,33 +12,20 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from kneeage.service.lease import Line
 from kneeage.service.logs import log, log_failure, write_logs
 from kneeage.service.queue import Queue
 from kneeage.service.spool import Spool
-from kneeage.service.worker import Examine, Rhythm, Send, Worker
+from kneeage.service.worker import Destination, Examine, Rhythm, Worker
 
 _JOIN_SECONDS = 10.0
-
-
-class Line(Protocol):
-    """Where what a worker held is put back."""
-
-    def give_back(self, worker: str) -> None:
-        """Put it back because the worker is told to stop."""
-
-    def bury(self, worker: str, reason: str) -> None:
-        """Put it back because the worker died."""
-
-    def is_overdue(self, worker: str, limit_seconds: float) -> bool:
-        """Say whether the worker has held it for longer than a limit."""
 
 
 class Works(Protocol):
@@ -67,17 +54,20 @@ class WorkPlan:
         examine: Examines the images in a folder into another.
         destination: Where results go; None: they stay in the spool.
         rhythm: Times.
+        asked: What is asked about every study and which bundle answers, for the record.
     """
 
     folder: Path
     examine: Examine
-    destination: Callable[[Sequence[Path]], AbstractContextManager[Send]] | None
+    destination: Destination | None
     rhythm: Rhythm
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     def worker(self, name: str) -> Worker:
         """Make a worker in this process."""
         spool = Spool(self.folder)
-        return Worker(name, Queue(spool.database), spool, self.examine, self.destination, self.rhythm)
+        queue = Queue(spool.database)
+        return Worker(name, queue, spool, self.examine, self.destination, self.rhythm, self.asked)
 
 
 @dataclass(eq=False)

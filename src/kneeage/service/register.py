@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping, desc, func, insert, or_, select, 
 from kneeage.core.errors import KneeAgeError
 from kneeage.service.audit import Journal
 from kneeage.service.tables import EXAMINATIONS, FILES, RUNS, SETTINGS, reading
+from kneeage.service.troubles import Trouble
 
 
 class CaseState(str, Enum):
@@ -53,6 +54,9 @@ class RunKind(str, Enum):
 
 
 CHOSEN_BUNDLE = "bundle"
+# Who acts where no user does: the program itself, a PACS node, and whoever may run commands on the register's machine.
+SYSTEM, NODE, OPERATOR = "system", "pacs", "operator"
+NOBODY = (SYSTEM, NODE, OPERATOR)
 # In these an examination waits for its worker, and takes no other work.
 AT_WORK = (CaseState.INSPECTING, CaseState.QUEUED, CaseState.RUNNING)
 WAITING = (RunState.QUEUED.value, RunState.RUNNING.value)
@@ -68,19 +72,6 @@ class BusyError(KneeAgeError, RuntimeError):
 
 class UnknownCaseError(KneeAgeError, LookupError):
     """There is no such examination, run or file."""
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Why there is no answer.
-
-    Args:
-        code: For machines.
-        message: For people.
-    """
-
-    code: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -231,7 +222,7 @@ class Register:
         """
         with self.journal.writing() as pen:
             self._require_orderable(pen.connection, key, order)
-            number = None if order.kind is RunKind.INSPECT else _next_number(pen.connection, key)
+            number = None if order.kind is RunKind.INSPECT else next_number(pen.connection, key)
             if place is not None and number is not None:
                 place(number)
             pen.connection.execute(insert(RUNS).values(**queued(key, who, order, number, self._clock())))
@@ -246,10 +237,12 @@ class Register:
         """End the work on an examination: at once where it waits, at its next step where it runs.
 
         Raises:
-            StateError: Nothing is at work.
+            StateError: Nothing is at work, or a PACS node is.
         """
         with self.journal.writing() as pen:
             require_state(_state(pen.connection, key), AT_WORK, "nothing is at work here")
+            if not is_ordered(pen.connection, key):
+                raise StateError("a PACS node works on the examination; it cannot be cancelled here")
             where = (RUNS.c.examination == key, RUNS.c.kind != RunKind.DOCUMENTS.value)
             waiting = update(RUNS).where(*where, RUNS.c.state == RunState.QUEUED.value)
             ended = {"state": RunState.CANCELLED.value, "finished_at": self._clock()}
@@ -274,11 +267,9 @@ class Register:
         with self.journal.writing() as pen:
             state = _state(pen.connection, key)
             require_state(state, tuple(set(CaseState) - {*AT_WORK, CaseState.PURGED}), "it is at work, or purged")
-            _give_up_documents(pen.connection, key)
-            gone: dict[str, Any] = {"state": CaseState.PURGED.value, "series": None, "notes": [], "reference": ""}
-            self._touch(pen.connection, key, **gone, reason_message=None)
-            blank: dict[str, Any] = {"question": {}, "files": [], "reason_message": None}
-            pen.connection.execute(update(RUNS).where(RUNS.c.examination == key).values(**blank))
+            if is_writing_documents(pen.connection, key):
+                raise StateError("the documents of the examination are being written; ask again in a moment")
+            forget_contents(pen.connection, key, self._clock())
             pen.note(who, "purged", key)
         remove()
         return self.case(key)
@@ -359,7 +350,7 @@ class Register:
         query = select(func.count()).select_from(RUNS).where(*where)
         if int(connection.execute(query).scalar_one()) >= self._most_waiting:
             raise BusyError(f"{self._most_waiting} examinations wait already; ask again in a minute")
-        if order.kind is RunKind.INSPECT and _next_number(connection, key) > 1:
+        if order.kind is RunKind.INSPECT and next_number(connection, key) > 1:
             raise StateError("the examination was read already")
 
     def _touch(self, connection: Connection, key: str, **values: Any) -> None:
@@ -390,6 +381,31 @@ def touch(connection: Connection, key: str, now: float, **values: Any) -> None:
     connection.execute(update(EXAMINATIONS).where(EXAMINATIONS.c.id == key).values(changed_at=now, **values))
 
 
+def forget_contents(connection: Connection, key: str, now: float) -> None:
+    """Purge an examination in the register: reference, series, questions and names of files go, the rest stays.
+
+    Documents that nobody has begun to write are taken out of the line.
+    """
+    where = (RUNS.c.examination == key, RUNS.c.kind == RunKind.DOCUMENTS.value, RUNS.c.state == RunState.QUEUED.value)
+    connection.execute(update(RUNS).where(*where).values(state=RunState.CANCELLED.value))
+    gone: dict[str, Any] = {"state": CaseState.PURGED.value, "series": None, "notes": [], "reference": ""}
+    touch(connection, key, now, **gone, reason_message=None)
+    blank: dict[str, Any] = {"question": {}, "files": [], "reason_message": None}
+    connection.execute(update(RUNS).where(RUNS.c.examination == key).values(**blank))
+
+
+def is_ordered(connection: Connection, key: str) -> bool:
+    """Say whether work on an examination, other than its documents, is in the workstation's line or was begun."""
+    where = (RUNS.c.examination == key, RUNS.c.kind != RunKind.DOCUMENTS.value, RUNS.c.state.in_(WAITING))
+    return connection.execute(select(RUNS.c.id).where(*where).limit(1)).first() is not None
+
+
+def is_writing_documents(connection: Connection, key: str) -> bool:
+    """Say whether a worker of the workstation is writing documents of an examination."""
+    where = (RUNS.c.examination == key, RUNS.c.kind == RunKind.DOCUMENTS.value, RUNS.c.state == RunState.RUNNING.value)
+    return connection.execute(select(RUNS.c.id).where(*where).limit(1)).first() is not None
+
+
 def require_state(found: CaseState, wanted: Sequence[CaseState], words: str) -> None:
     """Refuse what is not possible where an examination stands.
 
@@ -416,7 +432,7 @@ def _size(connection: Connection, key: str) -> tuple[int, int]:
     return int(count), int(size_bytes)
 
 
-def _next_number(connection: Connection, key: str) -> int:
+def next_number(connection: Connection, key: str) -> int:
     """Give the number of the next run."""
     query = select(func.coalesce(func.max(RUNS.c.number), 0)).where(RUNS.c.examination == key)
     return int(connection.execute(query).scalar_one()) + 1
@@ -454,20 +470,6 @@ def _run(row: RowMapping, documents: Documents | None) -> Run:
 def _documents(row: RowMapping) -> Documents:
     """Make of its row how far the documents of a run are."""
     return Documents(RunState(row["state"]), row["stage"], row["progress"], _trouble(row))
-
-
-def _give_up_documents(connection: Connection, key: str) -> None:
-    """Take documents that nobody has begun to write out of the line.
-
-    Raises:
-        StateError: A worker is writing some.
-    """
-    where = (RUNS.c.examination == key, RUNS.c.kind == RunKind.DOCUMENTS.value)
-    running = select(RUNS.c.id).where(*where, RUNS.c.state == RunState.RUNNING.value)
-    if connection.execute(running).first() is not None:
-        raise StateError("the documents of the examination are being written; ask again in a moment")
-    waiting = update(RUNS).where(*where, RUNS.c.state == RunState.QUEUED.value)
-    connection.execute(waiting.values(state=RunState.CANCELLED.value))
 
 
 def _trouble(row: RowMapping) -> Trouble | None:

@@ -15,11 +15,10 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, case, insert, sele
 
 from kneeage.core.errors import KneeAgeError
 from kneeage.service.audit import Journal, Pen
-from kneeage.service.queue import MOST_DEATHS, LeaseLostError
-from kneeage.service.register import CaseState, Order, RunKind, RunState, Trouble, queued, touch
+from kneeage.service.lease import LEASE_ENDED, LeaseLostError, died_on, is_last_death
+from kneeage.service.register import SYSTEM, CaseState, Order, RunKind, RunState, queued, touch
 from kneeage.service.tables import RUNS, reading, writing
-
-SYSTEM = "system"
+from kneeage.service.troubles import WORKER_DIED, Trouble
 
 _ENDED = {
     RunState.DONE: CaseState.DONE,
@@ -102,7 +101,7 @@ class RunQueue:
         """
         now = self._clock()
         with self._journal.writing() as pen:
-            self._take_back(pen, RUNS.c.lease_until < now, "its worker was killed or lost contact")
+            self._take_back(pen, RUNS.c.lease_until < now, LEASE_ENDED)
             turn = case({kind.value: at for kind, at in _TURN.items()}, value=RUNS.c.kind)
             query = select(RUNS).where(RUNS.c.state == RunState.QUEUED.value).order_by(turn, RUNS.c.created_at)
             row = pen.connection.execute(query.limit(1)).mappings().first()
@@ -179,8 +178,8 @@ class RunQueue:
             deaths = row["deaths"] + 1
             back = update(RUNS).where(RUNS.c.id == row["id"])
             pen.connection.execute(back.values(**_BACK, deaths=deaths))
-            why = Trouble("worker_died", f"{deaths} workers died on it, the last because {reason}")
-            if row["cancel"] or deaths >= MOST_DEATHS:
+            why = Trouble(WORKER_DIED, died_on("it", deaths, reason))
+            if row["cancel"] or is_last_death(deaths):
                 end = RunEnd(RunState.CANCELLED) if row["cancel"] else RunEnd(RunState.FAILED, reason=why)
                 self._end(pen, _task(row, ""), end)
             else:

@@ -85,6 +85,23 @@ def bundle_folders(bundle: Path | None, parent: Path | None) -> list[Path]:
     return [*([] if bundle is None else [bundle]), SHIPPED_BUNDLE, *more]
 
 
+def bundle_id(sha256: str) -> str:
+    """Give the identifier of a bundle from the SHA-256 of its list of checksums."""
+    return sha256[:_ID_CHARACTERS]
+
+
+def named(bundle: Bundle) -> dict[str, str]:
+    """Name a bundle as the register does: ``id``, ``name``, ``version``, ``population``, ``sha256``."""
+    manifest = bundle.manifest
+    return {
+        "id": bundle_id(bundle.sha256),
+        "name": manifest.name,
+        "version": manifest.version,
+        "population": manifest.population,
+        "sha256": bundle.sha256,
+    }
+
+
 def _shelved(folder: Path) -> Shelved:
     """Look at one bundle; one that is broken says why."""
     try:
@@ -92,4 +109,4 @@ def _shelved(folder: Path) -> Shelved:
     except BundleError as error:
         token = hashlib.sha256(str(folder).encode()).hexdigest()[:_ID_CHARACTERS]
         return Shelved(token, folder, None, str(error))
-    return Shelved(bundle.sha256[:_ID_CHARACTERS], folder, bundle, None)
+    return Shelved(bundle_id(bundle.sha256), folder, bundle, None)

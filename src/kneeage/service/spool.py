@@ -19,7 +19,8 @@ from pydicom import dcmread
 
 from kneeage.core.errors import InputRefusedError, OutputError
 from kneeage.io.output import whole_folder
-from kneeage.service.queue import Job
+from kneeage.service.links import link_or_copy
+from kneeage.service.studies import Job, result_name
 
 _CHUNK_BYTES = 2**20
 _OWNER_ONLY = 0o700
@@ -89,7 +90,7 @@ class Spool:
         folder = Path(tempfile.mkdtemp(prefix=f"{job.key}-", dir=self._work))
         try:
             for sha256 in job.files:
-                _link(self._images / job.key / _name(sha256), folder / _name(sha256))
+                _link(self.image(job.key, sha256), folder / _name(sha256))
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -110,7 +111,15 @@ class Spool:
 
     def results(self, job: Job) -> Path:
         """Folder of the results of a job, whether it is there or not."""
-        return self._results / job.result_name
+        return self.results_of(job.key, job.input_hash)
+
+    def results_of(self, key: str, input_hash: str) -> Path:
+        """Folder of the results of a study and a set of its images, whether it is there or not."""
+        return self._results / result_name(key, input_hash)
+
+    def image(self, key: str, sha256: str) -> Path:
+        """File of an image of a study, whether it is there or not."""
+        return self._images / key / _name(sha256)
 
     def objects(self, job: Job) -> dict[str, Path]:
         """Give the DICOM objects of a job's results by their SOP Instance UIDs."""
@@ -121,6 +130,19 @@ class Spool:
         shutil.rmtree(self._images / key, ignore_errors=True)
         for folder in self._results.glob(f"{key}-*"):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def remove(self, key: str) -> None:
+        """Remove everything of a study, also what a worker that died left behind.
+
+        Raises:
+            OutputError: Some of it cannot be removed.
+        """
+        self.forget(key)
+        for left in (*self._work.glob(f"{key}-*"), *self._results.glob(f".*.part.{key}-*")):
+            shutil.rmtree(left, ignore_errors=True)
+        places = ((self._images, key), (self._work, f"{key}-*"), (self._results, f"*{key}-*"))
+        if any(True for folder, pattern in places for _ in folder.glob(pattern)):
+            raise OutputError(f"files of the study {key} cannot be removed; check the rights of the spool")
 
     def sweep(self, older_than_seconds: float) -> None:
         """Remove what transfers and workers that were broken off left behind."""
@@ -183,10 +205,12 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Link a file, or copy it where the file system knows no links."""
+    """Put an image of a job where its worker looks.
+
+    Raises:
+        InputRefusedError: It is gone.
+    """
     try:
-        target.hardlink_to(source)
+        link_or_copy(source, target)
     except FileNotFoundError as error:
         raise InputRefusedError("an image of the study is no longer in the spool; send the study again") from error
-    except OSError:
-        shutil.copyfile(source, target)

@@ -211,6 +211,14 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextlib.contextmanager
+def steady(engine: Engine) -> Iterator[Connection]:
+    """Give a connection to read with that sees the database as it is at the first reading, whoever writes meanwhile."""
+    level = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
+    with engine.connect().execution_options(**level) as connection, connection.begin():
+        yield connection
+
+
+@contextlib.contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Give the one writer's connection; all of it is committed at the end, or nothing."""
     with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():

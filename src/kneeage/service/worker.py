@@ -7,17 +7,21 @@ that was stored but not yet noted is sent again under the same UID: the destinat
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
-from kneeage.core.errors import KneeAgeError, OutputError
+from kneeage.core.errors import InputRefusedError, KneeAgeError, OutputError
+from kneeage.service.answers import told
+from kneeage.service.lease import LeaseLostError, renewed
 from kneeage.service.logs import log, log_failure
-from kneeage.service.queue import Job, LeaseLostError, Queue
+from kneeage.service.queue import Queue
 from kneeage.service.spool import Spool
+from kneeage.service.studies import Job
+from kneeage.service.troubles import Trouble, trouble, unforeseen
 
 # Pauses before results are sent again: they double from the first to the longest. Our own choice.
 FIRST_PAUSE_SECONDS = 10.0
@@ -25,8 +29,8 @@ LONGEST_PAUSE_SECONDS = 600.0
 # With these pauses, an archive may be away for half a day before its studies are parked. Our own choice.
 MOST_TRIES = 75
 
-# Renewals of a lease within its length: two may fail before it is lost.
-_RENEWALS = 3
+UNDELIVERABLE = "undeliverable"
+
 _FORGET_EVERY_SECONDS = 60.0
 
 Examine = Callable[[Path, Path], None]
@@ -35,6 +39,13 @@ Send = Callable[[Path], None]
 
 class DeliveryError(KneeAgeError, ConnectionError):
     """The destination cannot be reached, or did not take an object; it is worth trying again."""
+
+
+class Destination(Protocol):
+    """Where results go; its text is an address without a secret, for the record."""
+
+    def __call__(self, files: Sequence[Path]) -> AbstractContextManager[Send]:
+        """Open the way for some objects, and give what sends one."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +77,20 @@ class Worker:
         name: A name that no other worker has, nor had.
         queue: Where studies wait.
         spool: Where their images are.
-        examine: Reads the images in the first folder and writes documents into the second, which is empty.
-        destination: Opens the way to the archive for some objects, and gives what sends one; None: results are kept.
+        examine: Reads the images in the first folder and writes documents into the second, which is empty; a result
+            is one of them.
+        destination: Where results go; None: they are kept.
         rhythm: Its times.
+        asked: What is asked about every study (``question``) and which ``bundle`` answers, for the record; JSON.
     """
 
     name: str
     queue: Queue
     spool: Spool
     examine: Examine
-    destination: Callable[[Sequence[Path]], AbstractContextManager[Send]] | None
+    destination: Destination | None
     rhythm: Rhythm
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, is_stopped: Callable[[], bool]) -> None:
         """Work until told to stop.
@@ -99,7 +113,7 @@ class Worker:
             Whether there was one.
         """
         self.queue.settle(self.rhythm.quiet)
-        job = self.queue.claim(self.name, self.rhythm.lease)
+        job = self.queue.claim(self.name, self.rhythm.lease, self.asked)
         if job is None:
             return False
         start = time.monotonic()
@@ -121,16 +135,27 @@ class Worker:
     def _try(self, job: Job) -> str:
         """Do a study; whatever happens, say in the queue what became of it."""
         try:
+            return self._done_or_parked(job)
+        except LeaseLostError:
+            if self.queue.is_removed(job):
+                self.spool.remove(job.key)
+            return "lost to another worker"
+
+    def _done_or_parked(self, job: Job) -> str:
+        """Do a study, or say why not."""
+        try:
             return self._do(job)
         except LeaseLostError:
-            return "lost to another worker"
-        except (DeliveryError, OutputError) as error:
-            return self._wait_or_park(job, str(error))
+            raise
+        except DeliveryError as error:
+            return self._wait_or_park(job, Trouble(UNDELIVERABLE, str(error)))
+        except OutputError as error:
+            return self._wait_or_park(job, trouble(error))
         except KneeAgeError as error:
-            return self._park(job, str(error))
+            return self._park(job, trouble(error), refused=isinstance(error, InputRefusedError))
         except Exception as error:  # noqa: BLE001 (the network's edge: one study's failure must not end the service)
             log_failure("unforeseen failure", error, study=job.key)
-            return self._park(job, f"unforeseen failure ({type(error).__name__}); the log has its place")
+            return self._park(job, unforeseen(error))
 
     def _do(self, job: Job) -> str:
         """Examine, keep, send, finish."""
@@ -140,8 +165,9 @@ class Worker:
         if not self.queue.is_current(job):
             self.queue.restart(job)
             return "changed while it was examined"
+        self.queue.note_answer(job, {**self.asked, **asdict(told(self.spool.results(job)))})
         self._send(job)
-        return self.queue.finish(job).value
+        return self.queue.finish(job, None if self.destination is None else str(self.destination)).value
 
     def _send(self, job: Job) -> None:
         """Send the objects that are not confirmed yet."""
@@ -154,48 +180,14 @@ class Worker:
                 send(objects[uid])
                 self.queue.confirm(job, uid)
 
-    def _wait_or_park(self, job: Job, reason: str) -> str:
+    def _wait_or_park(self, job: Job, why: Trouble) -> str:
         """Put a study off, longer each time, and park it in the end."""
         if job.tries + 1 >= MOST_TRIES:
-            return self._park(job, reason)
+            return self._park(job, why)
         seconds = min(self.rhythm.first_pause * 2.0 ** min(job.tries, 30), LONGEST_PAUSE_SECONDS)
-        try:
-            self.queue.postpone(job, reason, seconds)
-        except LeaseLostError:
-            return "lost to another worker"
+        self.queue.postpone(job, why.message, seconds)
         return "put off"
 
-    def _park(self, job: Job, reason: str) -> str:
+    def _park(self, job: Job, why: Trouble, *, refused: bool = False) -> str:
         """Take a study out of the line."""
-        try:
-            self.queue.park(job, reason)
-        except LeaseLostError:
-            return "lost to another worker"
-        return "parked"
-
-
-@contextmanager
-def renewed(renew: Callable[[], None], lease_seconds: float) -> Iterator[None]:
-    """Renew a lease from another thread as long as the block runs.
-
-    Args:
-        renew: Renews it.
-        lease_seconds: Its length.
-    """
-    ended = threading.Event()
-
-    def keep_on() -> None:
-        """Renew until the block ends; a lease that is lost is found out when the work is finished."""
-        while not ended.wait(lease_seconds / _RENEWALS):
-            try:
-                renew()
-            except LeaseLostError:
-                return
-
-    thread = threading.Thread(target=keep_on, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+        return self.queue.park(job, why, {**self.asked, "refused": refused}).value

@@ -11,12 +11,10 @@ from fastapi import Request
 
 from kneeage.core.errors import OutputError
 from kneeage.service.accounts import Accounts
-from kneeage.service.audit import Journal
 from kneeage.service.case_files import CaseFiles
-from kneeage.service.migrate import migrate
+from kneeage.service.migrate import open_journal
 from kneeage.service.register import CHOSEN_BUNDLE, Register
 from kneeage.service.shelf import Shelf, Shelved
-from kneeage.service.tables import open_engine
 from kneeage.web.hub import Hub
 from kneeage.web.security import Rate, Sessions
 from kneeage.web.settings import WebSettings
@@ -65,9 +63,7 @@ def open_office(settings: WebSettings) -> Office:
         BundleError: No bundle can be used.
     """
     files = CaseFiles(settings.data)
-    engine = open_engine(settings.url)
-    migrate(engine)
-    journal = Journal(engine, files.head)
+    journal = open_journal(settings.url, files.head)
     register = Register(journal, settings.limits.waiting)
     accounts = Accounts(journal)
     return Office(

@@ -22,7 +22,7 @@ from kneeage.decide.prior import fit_prior, parse_prior
 from kneeage.infer.correct import plate_values, read_corrected, with_plates
 from kneeage.io.nifti import read_values, write_labels
 from kneeage.service.register import WAITING, CaseState, Order, Run, RunKind, StateError, UnknownCaseError
-from kneeage.service.shelf import Shelved
+from kneeage.service.shelf import Shelved, named
 from kneeage.web.errors import WebError, responses
 from kneeage.web.office import Office, office_of
 from kneeage.web.schemas import (
@@ -140,14 +140,7 @@ def bundle_facts(shelved: Shelved) -> dict[str, str]:
     bundle = shelved.bundle
     if bundle is None:
         raise WebError(422, "invalid", "this bundle cannot be used; choose another one")
-    manifest = bundle.manifest
-    return {
-        "id": shelved.id,
-        "name": manifest.name,
-        "version": manifest.version,
-        "population": manifest.population,
-        "sha256": bundle.sha256,
-    }
+    return named(bundle)
 
 
 def _bundle(office: Office, wanted: str | None) -> Shelved:

@@ -15,8 +15,9 @@ from kneeage.io.lock import only_run
 from kneeage.service.desk import DeskPlan
 from kneeage.service.logs import log, log_failure
 from kneeage.service.processes import WorkerProcesses
-from kneeage.service.register import StateError
-from kneeage.service.run_queue import SYSTEM, RunQueue
+from kneeage.service.register import SYSTEM, StateError
+from kneeage.service.run_queue import RunQueue
+from kneeage.service.tables import writing
 from kneeage.web.app import make_app
 from kneeage.web.office import Office
 from kneeage.web.settings import WebSettings
@@ -45,7 +46,9 @@ def serve(settings: WebSettings, stopped: threading.Event, tell: Callable[[str],
     if settings.needs_login and office.accounts.count() == 0:
         raise UsageError("users must log in, and there is none; add one with 'kneeage user add NAME --data DIR'")
     with only_run(office.files.lock, "examinations"), _socket(settings) as listener:
-        office.files.sweep(office.register.known_files())
+        # A PACS node may be putting files in their place; it does so where it is the one writer.
+        with writing(office.register.journal.engine):
+            office.files.sweep(office.register.known_files())
         RunQueue(office.register.journal).recover()
         with _workers(settings, office) as workers, _server(app, settings, listener):
             tell(_address(settings, listener.getsockname()[1]))

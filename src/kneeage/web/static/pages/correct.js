@@ -37,10 +37,10 @@ startPage(
   { report: true },
 );
 
-/** Start from the newest version that has labels. */
+/** Start from the newest version that has image and labels. */
 async function load() {
   const examination = await ask(`/api/examinations/${id}`);
-  base = [...examination.runs].reverse().find((run) => run.files.includes("labels.nii.gz"));
+  base = [...examination.runs].reverse().find((run) => ["image.nii.gz", "labels.nii.gz"].every((name) => run.files.includes(name)));
   if (!base) throw new Error(say("correct.nothing"));
   showDemonstration(base.bundle?.population === "virtual");
   const file = (name) => `/api/examinations/${id}/runs/${base.number}/files/${name}`;

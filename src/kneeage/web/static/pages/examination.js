@@ -114,7 +114,7 @@ function draw() {
   find("#answer").replaceChildren(...kept(estimated && ageCard(result), estimated && thresholdsCard(result)));
   find("#measured").replaceChildren(...kept(platesCard(result)));
   find("#warned").replaceChildren(...kept(warnings(result)));
-  find("#to-correct").hidden = !has("labels.nii.gz");
+  find("#to-correct").hidden = !(has("image.nii.gz") && has("labels.nii.gz"));
   find("#below").replaceChildren(...kept(downloads(), behind(result)));
   find(".two").classList.toggle("single", !estimated);
 }
