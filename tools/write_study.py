@@ -45,12 +45,17 @@ def main() -> int:
 
 def studies(text: str) -> set[str]:
     """List the studies that a page shows."""
-    return {name.split()[0] for name in part_names(text)}
+    return {name.split()[0] for name in _parts(text)}
 
 
 def current(text: str) -> str:
     """Fill a page with the tables of its studies; a part is called after its study and its table."""
-    return filled(text, {name: partial(_part, *name.split()) for name in part_names(text)})
+    return filled(text, {name: partial(_part, *name.split()) for name in _parts(text)})
+
+
+def _parts(text: str) -> list[str]:
+    """List the parts that studies fill; the ablations fill their own (`benchmarks.ablations`)."""
+    return [name for name in part_names(text) if not name.startswith("ablations ")]
 
 
 def _part(study: str, name: str) -> list[str]:
