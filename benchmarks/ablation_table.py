@@ -25,7 +25,7 @@ NOT_MEASURED = "not yet measured"
 PARTS = "ablations"
 _HEAD = (
     "| what | trainings | NLL, nats | NLL less the reference's | mean error, years | exact year "
-    "| within a year | minutes each | settings |\n|---|---|---|---|---|---|---|---|---|"
+    "| within a year | settings |\n|---|---|---|---|---|---|---|---|"
 )
 _SIZE, _GROUPS = "size", ("default", "norm", "network", "sequence")
 
@@ -99,7 +99,7 @@ def _table_row(row: Row, lines: Sequence[Line]) -> str:
     """Write one row: means over its trainings, with half of their range where there are several."""
     own = [line for line in lines if line["row"] == row.name]
     if not own:
-        return f"| {row.words} | 0 | {NOT_MEASURED} | | | | | | {_settings(row)} |"
+        return f"| {row.words} | 0 | {NOT_MEASURED} | | | | | {_settings(row)} |"
     cells = [
         row.words,
         str(len(own)),
@@ -108,7 +108,6 @@ def _table_row(row: Row, lines: Sequence[Line]) -> str:
         _number(own, "mean_error_years", 2),
         _percent(own, "exact_year"),
         _percent(own, "within_one_year"),
-        _minutes(own),
         _settings(row),
     ]
     return f"| {' | '.join(cells)} |"
@@ -122,7 +121,7 @@ def _chance_row(line: Line) -> str:
         _percent([line], "exact_year"),
         _percent([line], "within_one_year"),
     ]
-    return f"| {' | '.join([*cells, '', ''])} |"
+    return f"| {' | '.join([*cells, ''])} |"
 
 
 def _settings(row: Row) -> str:
@@ -136,12 +135,6 @@ def _difference(own: Sequence[Line]) -> str:
     if not differences:
         return "its reference is missing"
     return f"{fmean(differences):+.3f} ± {fmean(_values(own, 'standard_error')):.3f}"
-
-
-def _minutes(own: Sequence[Line]) -> str:
-    """Write how long a training took, of those that were not broken off."""
-    minutes = list(_values(own, "minutes"))
-    return f"{fmean(minutes):.1f}" if minutes else ""
 
 
 def _number(own: Sequence[Line], name: str, digits: int) -> str:
