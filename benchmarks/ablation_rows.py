@@ -43,6 +43,11 @@ class Row:
 _SMALL = ("slices_per_subject=1",)
 _PAPER_FIT = ("fit.optimizer=adam", "fit.learning_rate=1e-3", "fit.schedule=exponential", "fit.weight_decay=0")
 _STILL = tuple(f"augment.{name}=0" for name in ("flip", "warp", "gain", "offset", "gamma", "noise", "saturate"))
+# All of preset `paper` that an age model on regions can have; one slice of a subject counts as one of its images.
+_PAPER = (
+    *("inputs=masked", "target=classes", "age_edges_years=[10,11,12,13,14,15,16,17,18,19]", "width=1.0"),
+    *("slices_per_subject=1", "fit.batch_size=8", *_PAPER_FIT, *_STILL),
+)
 _BODY = ("facts=[height,weight]", "drop_facts=0")
 _ALL = ("facts=[height,weight,plates]", "drop_facts=0")
 
@@ -78,6 +83,8 @@ ROWS = (
     Row("float32", "default", "precision float32", ("fit.precision=32-true",)),
     Row("adam", "norm", "batch norm, Adam, 1e-3 to 3e-4", _PAPER_FIT),
     Row("plain", "norm", "no norm (the network of 2015), the same Adam", (*_PAPER_FIT, "norm=none")),
+    Row("paper", "norm", "preset `paper` on regions: batch norm", _PAPER),
+    Row("paper-plain", "norm", "the same, no norm", (*_PAPER, "norm=none"), beside="paper"),
     Row("googlenet", "network", "GoogLeNet, half as wide as published", _SMALL),
     Row("densenet121", "network", "DenseNet-121", (*_SMALL, "backbone=densenet121")),
     Row("efficientnet-b0", "network", "EfficientNet-B0", (*_SMALL, "backbone=efficientnet-b0")),

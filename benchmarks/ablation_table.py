@@ -1,16 +1,18 @@
-"""What the ablations measured: a line per training in a CSV file, and the table of docs/ablations.md made from it."""
+"""What the ablations measured: a line per training in a CSV file, and the tables of pages made from it."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 from benchmarks.ablation_rows import ROWS, Row, reference_of
 from kneeage.core.errors import InputRefusedError
 from kneeage.io.output import replace_file
+from tools.marked_page import filled, part_names
 
 COLUMNS = (
     *("world", "group", "row", "changes", "weighting", "seed", "training", "validation", "steps"),
@@ -19,17 +21,13 @@ COLUMNS = (
 )
 CHANCE = "chance"
 NOT_MEASURED = "not yet measured"
-BEGIN, END = "<!-- ablations: begin -->", "<!-- ablations: end -->"
+# First word of the names of the parts that are filled in.
+PARTS = "ablations"
 _HEAD = (
     "| what | trainings | NLL, nats | NLL less the reference's | mean error, years | exact year "
-    "| within a year | minutes each | settings |\n|---|---|---|---|---|---|---|---|---|"
+    "| within a year | settings |\n|---|---|---|---|---|---|---|---|"
 )
-_GROUPS = {
-    "default": "One thing changed at a time",
-    "norm": "With and without batch norm under the paper's optimiser",
-    "network": "Other networks, one slice of each subject at a step",
-    "sequence": "Other sequences of the same subjects, beside the same rows on T1",
-}
+_SIZE, _GROUPS = "size", ("default", "norm", "network", "sequence")
 
 Line = Mapping[str, str]
 
@@ -59,48 +57,49 @@ def write_lines(path: Path, lines: Iterable[Line]) -> None:
     replace_file(path, text.getvalue())
 
 
-def write_table(page: Path, lines: Sequence[Line]) -> None:
-    """Put the table between the markers of a page.
+def write_tables(page: Path, lines: Sequence[Line]) -> None:
+    """Fill the parts of a page that are of the ablations; see `parts`.
 
     Raises:
-        InputRefusedError: The page has no such markers.
+        InputRefusedError: The page has no such part.
     """
     text = page.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise InputRefusedError(
-            f"{page.name} needs one line {BEGIN!r} and one {END!r}; put them where the table belongs"
-        )
-    before, _, rest = text.partition(BEGIN)
-    replace_file(page, f"{before}{BEGIN}\n{table(lines)}\n{END}{rest.partition(END)[2]}")
+    wanted = {name: part for name, part in parts(lines).items() if name in part_names(text)}
+    if not wanted:
+        raise InputRefusedError(f"{page.name} has none of the parts {', '.join(parts(lines))}; mark where they belong")
+    replace_file(page, filled(text, wanted))
 
 
-def table(lines: Sequence[Line]) -> str:
-    """Write the tables of all groups as Markdown."""
-    parts = [_size(lines)]
-    for group, title in _GROUPS.items():
-        rows = [_table_row(row, lines) for row in ROWS if row.group == group]
-        chance = [_chance_row(line) for line in lines if line["row"] == CHANCE] if group == "default" else []
-        parts.append("\n".join([f"### {title}", _HEAD, *rows, *chance]))
-    return "\n\n".join(part for part in parts if part)
+def parts(lines: Sequence[Line]) -> dict[str, Callable[[], list[str]]]:
+    """Give what fills each part: what the numbers were measured on, and the table of each group of rows."""
+    groups = {f"{PARTS} {group}": partial(table, group, lines) for group in _GROUPS}
+    return {f"{PARTS} {_SIZE}": partial(_size, lines), **groups}
 
 
-def _size(lines: Sequence[Line]) -> str:
+def table(group: str, lines: Sequence[Line]) -> list[str]:
+    """Write the table of one group of rows as Markdown."""
+    rows = [_table_row(row, lines) for row in ROWS if row.group == group]
+    chance = [_chance_row(line) for line in lines if line["row"] == CHANCE] if group == "default" else []
+    return [_HEAD, *rows, *chance]
+
+
+def _size(lines: Sequence[Line]) -> list[str]:
     """Say what the numbers were measured on."""
     if not lines:
-        return f"**{NOT_MEASURED}**"
+        return [f"**{NOT_MEASURED}**"]
     first = lines[-1]
-    return (
+    return [
         f"Measured on `{first['world']}`: {first['training']} subjects to learn from, {first['validation']} to judge, "
         f"{first['steps']} steps, {first['threads']} threads, plates by the segmenter of {first['segmenter']}; kneeage "
         f"{first['kneeage']}, torch {first['torch']}."
-    )
+    ]
 
 
 def _table_row(row: Row, lines: Sequence[Line]) -> str:
     """Write one row: means over its trainings, with half of their range where there are several."""
     own = [line for line in lines if line["row"] == row.name]
     if not own:
-        return f"| {row.words} | 0 | {NOT_MEASURED} | | | | | | {_settings(row)} |"
+        return f"| {row.words} | 0 | {NOT_MEASURED} | | | | | {_settings(row)} |"
     cells = [
         row.words,
         str(len(own)),
@@ -109,7 +108,6 @@ def _table_row(row: Row, lines: Sequence[Line]) -> str:
         _number(own, "mean_error_years", 2),
         _percent(own, "exact_year"),
         _percent(own, "within_one_year"),
-        _minutes(own),
         _settings(row),
     ]
     return f"| {' | '.join(cells)} |"
@@ -123,7 +121,7 @@ def _chance_row(line: Line) -> str:
         _percent([line], "exact_year"),
         _percent([line], "within_one_year"),
     ]
-    return f"| {' | '.join([*cells, '', ''])} |"
+    return f"| {' | '.join([*cells, ''])} |"
 
 
 def _settings(row: Row) -> str:
@@ -137,12 +135,6 @@ def _difference(own: Sequence[Line]) -> str:
     if not differences:
         return "its reference is missing"
     return f"{fmean(differences):+.3f} ± {fmean(_values(own, 'standard_error')):.3f}"
-
-
-def _minutes(own: Sequence[Line]) -> str:
-    """Write how long a training took, of those that were not broken off."""
-    minutes = list(_values(own, "minutes"))
-    return f"{fmean(minutes):.1f}" if minutes else ""
 
 
 def _number(own: Sequence[Line], name: str, digits: int) -> str:

@@ -1,8 +1,9 @@
 """Ablations of the `default` age model: one thing changed at a time, judged on validation subjects of one hospital.
 
 ``make ablations`` prepares the regions of virtual subjects once, does each training in a process of its own, and writes
-``benchmarks/results/ablations.csv`` and the table of ``docs/ablations.md``. A run that was broken off goes on: what is
-prepared and trained is kept in the work folder, and a training that was killed resumes. No external subject is made.
+``benchmarks/results/ablations.csv`` and the tables of ``docs/ablations.md`` and ``docs/study.md``. A run that was
+broken off goes on: what is prepared and trained is kept in the work folder, and a training that was killed resumes. No
+external subject is made.
 
 All rows take the same number of steps; the last checkpoint is judged, so that no subject chose what it is judged by.
 """
@@ -15,7 +16,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -30,7 +31,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import kneeage
 from benchmarks.ablation_regions import Cut, Subjects, files_of, make_regions
 from benchmarks.ablation_rows import T1, WATCHED, Training, reference_of, settings_of, trainings
-from benchmarks.ablation_table import CHANCE, merged, read_lines, write_lines, write_table
+from benchmarks.ablation_table import CHANCE, merged, read_lines, write_lines, write_tables
 from kneeage.core.errors import InputRefusedError, KneeAgeError
 from kneeage.core.machine import available_cores
 from kneeage.io.bundle import SHIPPED_BUNDLE, load_bundle
@@ -42,7 +43,8 @@ from kneeage.learn.metrics_file import METRICS_FILE, curve, read_metrics
 from kneeage.phantom.cohort.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
-RESULTS, PAGE = ROOT / "benchmarks" / "results" / "ablations.csv", ROOT / "docs" / "ablations.md"
+RESULTS = ROOT / "benchmarks" / "results" / "ablations.csv"
+PAGES = (ROOT / "docs" / "ablations.md", ROOT / "docs" / "study.md")
 PLAN_FILE, REGIONS, RUNS, DONE = "plan.json", "regions", "runs", "done"
 # Completed years that answers are compared in.
 _YEARS = np.arange(8, 27)
@@ -104,7 +106,7 @@ def main() -> None:
         _begin(work, plan)
         with only_run(work / PLAN_FILE, "ablations"):
             do_rows(work, plan, wanted, options.workers)
-            write_results(work, plan, options.results, options.page)
+            write_results(work, plan, options.results, options.pages)
     except KneeAgeError as error:
         sys.exit(f"ablations: {error}")
 
@@ -192,14 +194,15 @@ def measures(probabilities: FloatArray, edges_years: FloatArray, age_years: floa
     }
 
 
-def write_results(work: Path, plan: Plan, results: Path, page: Path) -> None:
-    """Write the CSV file and the table from all trainings that are done."""
+def write_results(work: Path, plan: Plan, results: Path, pages: Iterable[Path]) -> None:
+    """Write the CSV file and the tables from all trainings that are done."""
     done = [training for training in trainings(None, seeds=_MOST_SEEDS) if _done_file(work, training).exists()]
     lines = [line_of(work, plan, training) for training in done]
     chance = [_chance_line(work, plan)] if any(training.row.weighting == T1 for training in done) else []
     whole = merged(read_lines(results), [*chance, *lines], plan.key())
     write_lines(results, whole)
-    write_table(page, whole)
+    for page in pages:
+        write_tables(page, whole)
 
 
 def line_of(work: Path, plan: Plan, training: Training) -> dict[str, str]:
@@ -331,7 +334,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=available_cores(), help="processes that paint")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "ablations", help="folder of what is kept")
     parser.add_argument("--results", type=Path, default=RESULTS, help="CSV file that is written")
-    parser.add_argument("--page", type=Path, default=PAGE, help="page whose table is written")
+    parser.add_argument("--pages", type=Path, nargs="+", default=PAGES, help="pages whose tables are written")
     parser.add_argument("--train", metavar="ROW-SEED", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -21,10 +21,10 @@ import kneeage
 from benchmarks.appearance import FloatArray, Look, grey_quantiles, measure
 from benchmarks.looks import real_look, virtual_look
 from kneeage.phantom.cohort.subject import HOSPITAL_A, HOSPITAL_B
+from tools.marked_page import filled
 
 REPORT = Path(__file__).parent / "results" / "realism.md"
 PAGE = Path(__file__).parents[1] / "docs" / "virtual-cohort.md"
-MARKS = ("<!-- begin realism -->", "<!-- end realism -->")
 INSIDE, OUTSIDE = "inside", "**outside**"
 REAL_SERIES = "knee_t1_coronal_philips"
 AGE_GROUPS = {"14 y": (13.5, 14.5), "16 y": (15.5, 16.5), "18 y": (17.5, 18.5), "adult": (20.0, 26.0)}
@@ -106,19 +106,9 @@ def main() -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(text, encoding="utf-8")
     if options.output == REPORT:
-        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), _summary(tables)), encoding="utf-8")
+        summary = {"realism": lambda: [_summary(tables)]}
+        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), summary), encoding="utf-8")
     sys.stdout.write(text)
-
-
-def filled(page: str, summary: str) -> str:
-    """Put the summary between the marks of the page.
-
-    Args:
-        page: Text of the page.
-        summary: What comes between them.
-    """
-    before, rest = page.split(MARKS[0])
-    return f"{before}{MARKS[0]}\n\n{summary}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
 
 
 def virtual_subjects(count: int) -> Iterator[Subject]:

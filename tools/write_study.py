@@ -6,6 +6,7 @@ The words between the tables are written by hand. ``--check`` compares the table
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -22,8 +23,7 @@ from tools.marked_page import filled, part_names, table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, STUDIES, PICTURES = DOCS / "study.md", DOCS / "studies", DOCS / "images" / "studies"
-# Figures that the page shows.
-SHOWN = ("roc", "confusion_internal", "confusion_external", "exact_year", "calibration", "curves")
+_FIGURE = re.compile(r"images/studies/([\w-]+)-(\w+)\.png")
 _SENTENCES = {"reductions": missing_sentences, "shares": ceiling_sentences}
 
 
@@ -39,18 +39,28 @@ def main() -> int:
         return 1
     PAGE.write_text(current(text), encoding="utf-8")
     for study in sorted(studies(text)):
-        draw(study)
+        draw(study, {name for shown, name in figures(text) if shown == study})
     return 0
 
 
 def studies(text: str) -> set[str]:
     """List the studies that a page shows."""
-    return {name.split()[0] for name in part_names(text)}
+    return {name.split()[0] for name in _parts(text)}
+
+
+def figures(text: str) -> list[tuple[str, str]]:
+    """List the figures that a page shows: study and name."""
+    return _FIGURE.findall(text)
 
 
 def current(text: str) -> str:
     """Fill a page with the tables of its studies; a part is called after its study and its table."""
-    return filled(text, {name: partial(_part, *name.split()) for name in part_names(text)})
+    return filled(text, {name: partial(_part, *name.split()) for name in _parts(text)})
+
+
+def _parts(text: str) -> list[str]:
+    """List the parts that studies fill; the ablations fill their own (`benchmarks.ablations`)."""
+    return [name for name in part_names(text) if not name.startswith("ablations ")]
 
 
 def _part(study: str, name: str) -> list[str]:
@@ -68,13 +78,13 @@ def _study(name: str) -> tuple[StudyResults, Mapping[str, View]]:
     return results, study_views(results)
 
 
-def draw(study: str) -> None:
-    """Draw the figures of one study."""
+def draw(study: str, shown: set[str]) -> None:
+    """Draw those figures of one study that the page shows."""
     results, _ = _study(study)
     PICTURES.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         for text in write_figures(Path(folder), results):
-            if text.name in SHOWN:
+            if text.name in shown:
                 shutil.copyfile(Path(folder) / f"{text.name}.png", PICTURES / f"{study}-{text.name}.png")
 
 

@@ -14,15 +14,18 @@ import pytest
 from benchmarks import ablation_regions, ablations
 from benchmarks.ablation_regions import Cut, Subjects, Task, make_regions, make_task
 from benchmarks.ablation_rows import FIRST_SEED, ROWS, T1, Row, Training, reference_of, settings_of, trainings
-from benchmarks.ablation_table import BEGIN, END, NOT_MEASURED, merged, read_lines, table, write_table
-from benchmarks.ablations import PAGE, Plan, measures, train_row, write_results
+from benchmarks.ablation_table import NOT_MEASURED, merged, parts, read_lines, table, write_tables
+from benchmarks.ablations import PAGES, RESULTS, Plan, measures, train_row, write_results
 from kneeage.core.errors import InputRefusedError, UsageError
 from kneeage.core.workers import in_turn
 from kneeage.io.bundle import SHIPPED_BUNDLE
 from kneeage.learn.presets import preset
 from kneeage.phantom.cohort.presets import Subset
 from tests.learn.sources import write_regions
+from tools.marked_page import filled
 
+BEGIN, END = "<!-- begin ablations default -->", "<!-- end ablations default -->"
+SIZE = "<!-- begin ablations size -->\n<!-- end ablations size -->"
 NARROW = ("width=0.125", "slices_per_subject=1", "fit.batch_size=2", "fit.precision=32-true", "fit.channels_last=false")
 FIRST = Row("default", "default", "as it is", NARROW)
 SECOND = Row("masked", "default", "masked", (*NARROW, "inputs=masked"))
@@ -121,7 +124,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     place = tmp_path / "page.md"
-    place.write_text(f"# Title\n{BEGIN}\nold\n{END}\nend\n", encoding="utf-8")
+    place.write_text(f"# Title\n{SIZE}\n{BEGIN}\nold\n{END}\nend\n", encoding="utf-8")
     return place
 
 
@@ -133,14 +136,14 @@ def test_trainings_become_lines_and_a_table(
         monkeypatch.setattr(module, "ROWS", (FIRST, SECOND), raising=False)
     for row in (FIRST, SECOND):
         train_row(tmp_path / "work", plan, Training(row, FIRST_SEED))
-    write_results(tmp_path / "work", plan, tmp_path / "a.csv", page)
+    write_results(tmp_path / "work", plan, tmp_path / "a.csv", [page])
     chance, first, second = read_lines(tmp_path / "a.csv")
     assert [line["row"] for line in (chance, first, second)] == ["chance", "default", "masked"]
     assert (first["training"], first["validation"], first["steps"], first["nll_minus_reference"]) == ("3", "2", "2", "")
     difference = float(second["nll"]) - float(first["nll"])
     assert float(second["nll_minus_reference"]) == pytest.approx(difference, abs=2e-4)
     text = page.read_text(encoding="utf-8")
-    assert text.startswith(f"# Title\n{BEGIN}\nMeasured on `table1`: 3 subjects")
+    assert text.startswith("# Title\n<!-- begin ablations size -->\nMeasured on `table1`: 3 subjects")
     assert text.endswith(f"{END}\nend\n")
     assert f"| masked | 1 | {float(second['nll']):.3f} | {difference:+.3f} ±" in text
     assert first["minutes"]
@@ -191,15 +194,21 @@ def test_lines_of_the_same_plan_are_kept() -> None:
 
 
 def test_rows_without_a_training_say_so(page: Path) -> None:
-    assert table([]).count(NOT_MEASURED) == len(ROWS) + 1
-    page.write_text("no markers", encoding="utf-8")
-    with pytest.raises(InputRefusedError, match="put them where the table belongs"):
-        write_table(page, [])
+    write_tables(page, [])
+    counted = sum(row.group == "default" for row in ROWS) + 1
+    assert page.read_text(encoding="utf-8").count(NOT_MEASURED) == counted
+    page.write_text("no marks", encoding="utf-8")
+    with pytest.raises(InputRefusedError, match="none of the parts ablations size"):
+        write_tables(page, [])
 
 
-def test_the_page_has_a_place_for_the_table() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert (text.count(BEGIN), text.count(END)) == (1, 1)
+def test_the_pages_hold_what_was_measured() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    for name in parts([]):
+        assert any(f"<!-- begin {name} -->" in text for text in texts), name
+    for page, text in zip(PAGES, texts, strict=True):
+        write = {name: part for name, part in parts(read_lines(RESULTS)).items() if f"<!-- begin {name} -->" in text}
+        assert filled(text, write) == text, f"{page.name}: run `make ablations`"
 
 
 @pytest.fixture(autouse=True)

@@ -28,12 +28,17 @@ def test_both_loops_learn_from_the_same_subjects(tmp_path: Path, monkeypatch: py
     assert 0 < images < plain
     assert our_seconds(files, SETTINGS, 2, tmp_path / "run") > 0
     assert len(bench_training._variants(files, SETTINGS, 1)) == 4
+    monkeypatch.setattr(bench_training, "NETWORKS", ("googlenet",))
+    assert bench_training._networks(files, SETTINGS, 1)["googlenet"] > 0
 
 
 @pytest.mark.parametrize(
     ("plain", "verdict"), [(6.0, "**3.0 times the plain loop** (at least 2: met)"), (3.0, "missed")]
 )
 def test_report_says_whether_the_target_is_met(plain: float, verdict: str) -> None:
-    text = report(Times(2.0, plain, 1.0, {"float32": 1.5}), AgeModelSettings(), subjects=32, threads=2)
+    text = report(
+        Times(2.0, plain, 1.0, {"float32": 1.5}, {"resnet18": 1.0}), AgeModelSettings(), subjects=32, threads=2
+    )
     assert verdict in text
     assert f"| plain loop, all in all | {plain:.2f} | {16 / plain:.1f} |" in text
+    assert "| network alone, one slice: resnet18 | 1.00 | 16.0 |" in text

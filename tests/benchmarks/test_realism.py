@@ -21,7 +21,6 @@ from benchmarks.realism import (
     _real,
     _summary,
     _tables,
-    filled,
 )
 
 
@@ -89,11 +88,6 @@ def test_the_real_series_is_made_as_coarse_as_asked_but_never_finer() -> None:
 def test_the_summary_counts_and_names() -> None:
     tables = ["", "## Adults", "", "| a | 1 | 1 | inside |", "| b | 1 | 9 | **outside** |", "", "## Greys", "| c | 1 |"]
     assert _summary(tables) == "- Adults: 1 of 2 rows are inside. Outside: b."
-
-
-def test_the_page_takes_a_new_summary() -> None:
-    page = "x\n<!-- begin realism -->\n\nold\n\n<!-- end realism -->\ny\n"
-    assert filled(filled(page, "a"), "new") == page.replace("old", "new")
 
 
 def test_the_real_series_is_looked_at_in_marrow_and_muscle(realdata: Path) -> None:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from kneeage.cohort.folder import read_cohort
@@ -83,6 +85,20 @@ def test_a_finished_run_is_not_trained_again(train: Run, cohort: Path, segmenter
     before = (segmenter / "metrics.csv").read_text()
     done = train("segmenter", cohort, "-o", segmenter, *SEGMENTER)
     assert (done.exit_code, (segmenter / "metrics.csv").read_text()) == (0, before)
+
+
+def test_labels_on_another_grid_are_left_out_by_name(train: Run, cohort: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(cohort, own)
+    with (own / "subjects.csv").open(newline="") as file:
+        first, second, *_ = [row for row in csv.DictReader(file) if row["subset"] == "training"]
+    drawn = nibabel.load(own / first["labels"])
+    nibabel.save(nibabel.Nifti1Image(np.asarray(drawn.dataobj)[:-1], drawn.affine), own / first["labels"])
+    done = train("segmenter", own, "-o", tmp_path / "run", *SEGMENTER)
+    assert done.exit_code == 0, done.stderr
+    assert f"Left out {first['subject_id']}: " in done.stderr
+    assert f"Left out {second['subject_id']}: " not in done.stderr
+    assert "1 left out." in done.stderr
 
 
 def test_a_second_run_in_the_same_folder_is_refused(train: Run, cohort: Path, segmenter: Path) -> None:

@@ -43,3 +43,17 @@ def test_a_hidden_head_lets_facts_change_what_an_image_means() -> None:
     one, other = torch.zeros(1, 512), torch.rand(1, 512)
     steps = [network.judged(other, sex) - network.judged(one, sex) for sex in (torch.zeros(1, 1), torch.ones(1, 1))]
     assert not torch.allclose(*steps)
+
+
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name != "none"])
+def test_stored_statistics_follow_a_short_training(name: Backbone) -> None:
+    network = build_backbone(replace(TINY, backbone=name), channels=1, outputs=3, facts=1)
+    layer = next(module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    image = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        for _ in range(50):
+            network.features(image)
+    torch.testing.assert_close(layer.running_mean, seen[0].mean((0, 2, 3)), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(layer.running_var, seen[0].var((0, 2, 3)), rtol=0.02, atol=0.02)

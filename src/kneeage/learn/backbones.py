@@ -104,7 +104,9 @@ def _efficientnet_b0(channels: int) -> tuple[nn.Module, int]:
     """Build EfficientNet-B0 without its last layer and its own dropout. Source: Tan and Le 2019, arXiv:1905.11946."""
     from monai.networks.nets.efficientnet import EfficientNetBN
 
-    body = EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=channels)
+    # MONAI's momentum of 0.01 wants thousands of steps: until then the stored variances are mostly those of the start.
+    norm = ("batch", {"eps": 1e-3, "momentum": 0.1})
+    body = EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=channels, norm=norm)
     body.set_swish(memory_efficient=False)  # the other form cannot be exported
     for layer in ("_dropout", "_fc"):
         setattr(body, layer, nn.Identity())
