@@ -7,12 +7,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kneeage.phantom.cohort.ceiling import Estimate, closed_form_exact_year, sd_for_exact_year, simulated_exact_year
+from kneeage.phantom.cohort.ceiling import (
+    PUBLISHED_MAE_YEARS,
+    Estimate,
+    closed_form_exact_year,
+    sd_for_exact_year,
+    sd_of_absolute_error,
+    simulated_exact_year,
+)
 from kneeage.phantom.growth.table import TABLE1
 
 PAPER_ACCURACY = 0.857
-# Mean absolute errors of published knee MRI readers, least and largest. Source: Proeve 2019, Dallora 2019.
-PUBLISHED_MAE_YEARS = (0.48, 0.988)
 # Plausible SD of closure between subjects. Source: derived from two approximate figures.
 PLAUSIBLE_SD_YEARS = (0.4, 1.3)
 _SIMULATED_SD_YEARS = (0.1, 0.2, 0.3, 0.5, 0.74, 1.0, 1.3)
@@ -53,8 +58,7 @@ def _marks() -> Iterator[str]:
     yield from _mark(needed, f"paper: {100 * PAPER_ACCURACY:.1f} % needs {needed:.2f} y", _RED)
     yield from _mark(prior, f"our prior: {prior:.2f} y allows {100 * allowed:.0f} %", _GREY)
     for mae in PUBLISHED_MAE_YEARS:
-        # A normal error with this mean absolute value.
-        yield from _mark(mae * math.sqrt(math.pi / 2), f"published MAE {mae:.2f} y", _GREEN)
+        yield from _mark(sd_of_absolute_error(mae), f"published MAE {mae:.2f} y", _GREEN)
 
 
 def _x(sd: float) -> float:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from kneeage.study.collect import study_results
 from kneeage.study.figures import write_figures
-from kneeage.study.page import missing_sentences
+from kneeage.study.page import equivalence_sentence, missing_sentences
 from kneeage.study.results import StudyResults
 from kneeage.study.views import View, ceiling_sentences, study_views
 from tools.marked_page import filled, part_names, table
@@ -24,7 +24,11 @@ from tools.marked_page import filled, part_names, table
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, STUDIES, PICTURES = DOCS / "study.md", DOCS / "studies", DOCS / "images" / "studies"
 _FIGURE = re.compile(r"images/studies/([\w-]+)-(\w+)\.png")
-_SENTENCES = {"reductions": missing_sentences, "shares": ceiling_sentences}
+_SENTENCES = {
+    "reductions": missing_sentences,
+    "shares": ceiling_sentences,
+    "equivalence": lambda results: [equivalence_sentence(results)],
+}
 
 
 def main() -> int:

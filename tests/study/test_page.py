@@ -204,3 +204,8 @@ def test_presets_of_the_trainings_have_words() -> None:
         sentences = list(method_sentences(as_json_object(preset(name))))
         assert len(sentences) > 2
         assert not any("?" in sentence for sentence in sentences)
+
+
+def test_the_limits_name_what_the_paper_needs_of_biology(page: str) -> None:
+    assert "needs a total error of age with an SD of 0.18 years or less" in page
+    assert "(0.48 to 0.99 years) mean 31 to 54 %" in page

@@ -11,6 +11,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from kneeage.core.anatomy import Sex
+from kneeage.phantom.cohort.ceiling import (
+    PUBLISHED_MAE_YEARS,
+    closed_form_exact_year,
+    sd_for_exact_year,
+    sd_of_absolute_error,
+)
 from kneeage.study.figures import FigureText
 from kneeage.study.metrics import Measure
 from kneeage.study.predictions import Group
@@ -85,12 +91,13 @@ def render_page(results: StudyResults, texts: Sequence[FigureText], figures: Pat
         views=study_views(results),
         pictures={text.name: _picture(text, figures) for text in texts},
         headlines=_headlines(results),
-        verdict=_verdict(results),
+        verdict=equivalence_sentence(results),
         groups={group.value: _members(results, group) for group in Group},
         classes=results.assessment.classes,
         methods=(*method_sentences(results.settings), *results.methods),
         missing=tuple(missing_sentences(results)),
         printed=[f"{100 * mean:.1f}" for mean in PRINTED_MEANS[Measure.RECALL]],
+        biology=biology_sentence(),
         leaks=[finding for finding in results.audit if finding.outcome is AuditOutcome.FOUND],
         sliced=results.split_by is SplitBy.SLICE,
         shares=tuple(ceiling_sentences(results)),
@@ -168,7 +175,7 @@ def _headlines(results: StudyResults) -> list[Headline]:
     return found
 
 
-def _verdict(results: StudyResults) -> str:
+def equivalence_sentence(results: StudyResults) -> str:
     """Say what the two one-sided tests found."""
     found = results.assessment.equivalence
     difference = metric("macro_recall", found.difference.value, signed=True)
@@ -180,6 +187,18 @@ def _verdict(results: StudyResults) -> str:
     if found.equivalent:
         return f"The groups are equivalent within the margin ({numbers})."
     return f"Equivalence is not shown; that alone shows no difference either ({numbers})."
+
+
+def biology_sentence() -> str:
+    """Say what the paper's accuracy would require, and what published errors mean, were they normal."""
+    printed = PRINTED_MEANS[Measure.RECALL][1]
+    most, least = (100 * closed_form_exact_year(sd_of_absolute_error(mae)) for mae in PUBLISHED_MAE_YEARS)
+    low, high = PUBLISHED_MAE_YEARS
+    return (
+        f"An exact-year accuracy of {100 * printed:.1f} % needs a total error of age with an SD of "
+        f"{sd_for_exact_year(printed):.2f} years or less. Published mean absolute errors of knee MRI ({low:.2f} to "
+        f"{high:.2f} years) mean {least:.0f} to {most:.0f} %, if the errors are normal."
+    )
 
 
 def _members(results: StudyResults, group: Group) -> str:

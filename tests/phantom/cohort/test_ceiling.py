@@ -20,6 +20,7 @@ from kneeage.phantom.cohort.ceiling import (
     draw_subjects,
     posterior,
     sd_for_exact_year,
+    sd_of_absolute_error,
     simulated_exact_year,
 )
 from kneeage.phantom.cohort.presets import PRESETS
@@ -61,6 +62,7 @@ def test_papers_accuracy_needs_a_small_spread() -> None:
 def test_closed_form_of_the_absolute_error() -> None:
     errors = np.random.default_rng(0).normal(0, 0.74, 200_000)
     assert closed_form_absolute_error(0.74) == pytest.approx(np.abs(errors).mean(), rel=0.01)
+    assert sd_of_absolute_error(closed_form_absolute_error(0.74)) == pytest.approx(0.74)
 
 
 def test_who_knows_more_reads_better(table1: dict[Reader, Ceiling]) -> None:

@@ -44,6 +44,8 @@ from kneeage.phantom.growth.table import between_subjects
 THRESHOLDS_YEARS = (12, 14, 16, 18)
 # A cautious reader calls a subject adult only from this probability on. Source: ours.
 CAUTIOUS_PROBABILITY = 0.95
+# Mean absolute errors of published knee MRI readers, least and largest. Source: Proeve 2019, Dallora 2019.
+PUBLISHED_MAE_YEARS = (0.48, 0.988)
 SUBJECTS = 20_000
 # Whole years, so that every place within a year is equally frequent.
 _EVEN_AGES_YEARS = (8.0, 26.0)
@@ -315,6 +317,11 @@ def closed_form_exact_year(sd_years: float) -> float:
 def closed_form_absolute_error(sd_years: float) -> float:
     """Give the mean absolute error of a normal error: s sqrt(2 / pi)."""
     return float(sd_years * np.sqrt(2 / np.pi))
+
+
+def sd_of_absolute_error(mae_years: float) -> float:
+    """Give the SD of a normal error with a mean absolute error: MAE sqrt(pi / 2)."""
+    return float(mae_years * np.sqrt(np.pi / 2))
 
 
 def simulated_exact_year(sd_years: float, subjects: int, seed: int = 0) -> Estimate:
