@@ -91,6 +91,8 @@ def test_where_the_clock_ended_a_training_is_said() -> None:
     (sentence,) = sentences(logs, changes=["age_model.fit.max_minutes=90"])
     assert " steps or 90 minutes; the preset has " in sentence
     assert sentence.endswith(" steps. They ended after 100 to 101 steps.")
+    (alone,) = sentences(logs[:1], changes=["age_model.fit.max_minutes=90"])
+    assert alone.endswith(" steps. It ended after 100 steps.")
 
 
 def test_other_settings_are_listed_with_the_preset_s_values() -> None:

@@ -6,13 +6,14 @@ learned from them. They are watched while the training goes on, and nothing foll
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypeVar
 
 from kneeage import __version__
 from kneeage.cohort.split import Split
@@ -54,6 +55,7 @@ from kneeage.study.run_folder import (
 from kneeage.study.settings import RECIPES, StudySettings
 from kneeage.study.slicewise import dealt_files
 
+_Thing = TypeVar("_Thing")
 SEGMENTER, AGE_MODEL, END_TO_END = "segmenter", "age_model", "end_to_end"
 _SEGMENTER_FILE, _REGIONS, _SLICES, _DEALT = "segmenter.onnx", "regions", "slices", "dealt"
 # Rows of a log of training, and as many of validation, that are kept with the results.
@@ -136,7 +138,7 @@ def run_fold(
         fold: Number of the fold.
         run: Prepares subjects in the fold; in this process if not given.
         say: Told what is done.
-        counting: Shows how far the cutting of regions is.
+        counting: Shows how far a stage is that trains nothing.
 
     Raises:
         InputRefusedError: Nobody is left to learn from or to be tested.
@@ -152,7 +154,9 @@ def run_fold(
         aloud = Aloud(lambda words: say(f"fold {fold}: {words}"), counting)
         material, checkpoint, answering = _trained(job, fold, run or in_turn, aloud)
         say(f"fold {fold}: predicting {len(material.tested)} internal and {len(material.external)} external subjects")
-        _write(job, fold, material, _answers(material, checkpoint, answering), started)
+        with counting(f"Predicting, fold {fold}") as tell:
+            answers = _answers(material, checkpoint, answering, tell)
+        _write(job, fold, material, answers, started)
         say(f"fold {fold}: finished in {duration(time.monotonic() - started)}")
 
 
@@ -176,7 +180,9 @@ def _trained(job: FoldJob, fold: int, run: Runner, aloud: Aloud) -> tuple[_Mater
     if training.model == END_TO_END:
         slices = job.prepare_once(run, untold)
         segmenter = _segmenter(job, fold, slices, aloud.say)
-        material = _material(job, fold, slices, dice=_unet_dice(job, fold, slices, segmenter))
+        with aloud.counting(f"Comparing plates, fold {fold}") as tell:
+            dice = _unet_dice(job, fold, slices, segmenter, tell)
+        material = _material(job, fold, slices, dice=dice)
         learned = _labelled(job, material.learned)
         aloud.say(f"training end to end on {len(learned)} subjects")
         train_end_to_end(learned, material.tested, segmenter, training.end_to_end, place / END_TO_END)
@@ -246,10 +252,22 @@ def _dealt(job: FoldJob, fold: int, internal: PreparedCohort) -> tuple[list[Path
     )
 
 
-def _answers(material: _Material, checkpoint: Path, ask: Answering) -> dict[Group, list[SubjectAnswer]]:
+def _answers(material: _Material, checkpoint: Path, ask: Answering, tell: Tell) -> dict[Group, list[SubjectAnswer]]:
     """Ask the model about both groups."""
     files = {Group.INTERNAL: material.tested, Group.EXTERNAL: material.external}
-    return {group: list(ask(checkpoint, own)) for group, own in files.items()}
+    step = _steps(tell, sum(len(own) for own in files.values()))
+    return {group: [step(answer) for answer in ask(checkpoint, own)] for group, own in files.items()}
+
+
+def _steps(tell: Tell, total: int) -> Callable[[_Thing], _Thing]:
+    """Give what hands a thing on, and tells how many it handed on."""
+    numbers = itertools.count(1)
+
+    def step(thing: _Thing) -> _Thing:
+        tell(next(numbers), total)
+        return thing
+
+    return step
 
 
 def _write(
@@ -337,15 +355,16 @@ def _region_dice(job: FoldJob, fold: int, regions: Prepared) -> dict[Group, dict
     }
 
 
-def _unet_dice(job: FoldJob, fold: int, slices: Prepared, segmenter: Path) -> dict[Group, dict[str, Any]]:
+def _unet_dice(job: FoldJob, fold: int, slices: Prepared, segmenter: Path, tell: Tell) -> dict[Group, dict[str, Any]]:
     """Do the same with the U-Net as it is before it is trained end to end."""
     internal, external = slices[Group.INTERNAL], slices[Group.EXTERNAL]
     files = {
-        Group.INTERNAL: internal.files(job.split.tested_in(fold)),
-        Group.EXTERNAL: external.files(external.usable),
+        Group.INTERNAL: _labelled(job, internal.files(job.split.tested_in(fold))),
+        Group.EXTERNAL: _labelled(job, external.files(external.usable)),
     }
+    step = _steps(tell, sum(len(own) for own in files.values()))
     return {
-        group: {path.stem: _per_plate(plate_dice_counts(segmenter, path)) for path in _labelled(job, own)}
+        group: {path.stem: _per_plate(step(plate_dice_counts(segmenter, path))) for path in own}
         for group, own in files.items()
     }
 

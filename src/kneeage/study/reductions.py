@@ -103,8 +103,9 @@ def _ended(part: str, fit: Mapping[str, Any], logs: Sequence[TrainingLog]) -> st
     own = [log for log in logs if log.stage == _STAGES[part] and log.rows]
     if not fit.get("max_minutes") or not own:
         return ""
-    steps = sorted(max(int(row["step"]) for row in log.rows) + 1 for log in own)
-    return f" They ended after {steps[0]:,} to {steps[-1]:,} steps."
+    steps = sorted({max(int(row["step"]) for row in log.rows) + 1 for log in own})
+    ended = " to ".join(f"{number:,}" for number in (steps[0], steps[-1])[: len(steps)])
+    return f" {'It' if len(own) == 1 else 'They'} ended after {ended} steps."
 
 
 def _others(now: Mapping[str, Any], preset: Mapping[str, Any]) -> Iterator[str]:
