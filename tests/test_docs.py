@@ -54,7 +54,7 @@ def test_options_of_the_readme_exist() -> None:
     named = set(re.findall(r"--[a-z][a-z-]+", (ROOT / "README.md").read_text(encoding="utf-8")))
     told = (
         *(("estimate",), ("phantom", "make"), ("cohort", "import"), ("train", "age"), ("study", "run")),
-        *(("serve",), ("pacs", "listen")),
+        *(("bundle", "pack"), ("serve",), ("pacs", "listen")),
     )
     shown = "".join(_help(*command) for command in told)
     assert [option for option in sorted(named) if option not in shown] == []

@@ -77,6 +77,9 @@ VIRTUAL_WARNING = "trained on a virtual cohort, demonstration only, not for fore
 SEX_WARNING = "the sex was not given: both are held equally likely, and the answer is the less certain for it"
 SIDE_WARNING = "the header says {stated}, but the fibula lies as in a {seen} knee: check the side before any use"
 WEIGHTING_WARNING = "the series looks {weighting}-weighted; growth plates are judged on T1-weighted series"
+UNCALIBRATED_WARNING = (
+    "the bundle was trained and never calibrated: how often its intervals hold the true age was not measured"
+)
 FAT_WARNING = "the series looks fat-suppressed; growth plates are judged on series without fat suppression"
 
 Progress = Callable[[str, float], None]
@@ -336,6 +339,8 @@ class Examiner:
     def _warnings(self, series: LoadedSeries, question: Question, seen: Seen | None) -> list[str]:
         """List what the reader must know, whatever the answer is."""
         header, warnings = series.header, [VIRTUAL_WARNING] if self.manifest.is_virtual else []
+        if self.manifest.policy.decides_nothing:
+            warnings.append(UNCALIBRATED_WARNING)
         if question.known_sex is None:
             warnings.append(SEX_WARNING)
         if header.weighting not in (None, "T1", *self.manifest.sequences):

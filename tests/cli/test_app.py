@@ -28,7 +28,7 @@ def test_help_is_there_for_every_command(run: Run, command: tuple[str, ...], opt
 
 
 def test_help_names_the_exit_codes(run: Run) -> None:
-    assert "3 input refused, 4 abstained" in " ".join(run("-h").stdout.split())
+    assert "3 input refused, 4 abstained (no age given), 130 stopped" in " ".join(run("-h").stdout.split())
 
 
 @pytest.mark.parametrize("arguments", [(), ("nonsense",), ("estimate",), ("estimate", "x", "--nonsense")])

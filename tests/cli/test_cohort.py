@@ -64,8 +64,23 @@ def test_an_import_of_nobody_ends_with_3(run: Run, tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
     done = run("cohort", "import", table, tmp_path / "studies", "-o", tmp_path / "c")
     assert (done.exit_code, done.stdout) == (3, "")
-    assert "no subject was imported; " in done.stderr
-    assert "S1" in (tmp_path / "c" / "refused.csv").read_text(encoding="utf-8")
+    assert "Left out S1: the source folder holds no folder 'S1'" in done.stderr
+    assert "no subject was imported; 1 of 1 were left out since the source folder holds no folder" in done.stderr
+    assert not (tmp_path / "c").exists()
+
+
+def test_an_import_of_nobody_does_not_bind_the_folder(run: Run, tmp_path: Path) -> None:
+    dicom_study(tmp_path / "studies" / "S1", 1)
+    table = write_table(tmp_path / "people.csv", [person("S1")])
+    command = ("cohort", "import", table, tmp_path / "studies", "-o", tmp_path / "c", "--population")
+    refused = run(*command, "virtual")
+    assert refused.exit_code == 3
+    assert "does not say that it is computer-generated; name another --population" in refused.stderr
+    assert run(*command, "Qingdao").exit_code == 0
+    write_table(tmp_path / "people.csv", [person("S2")])
+    assert run(*command, "Qingdao").exit_code == 3
+    assert "S2" in (tmp_path / "c" / "refused.csv").read_text(encoding="utf-8")
+    assert (tmp_path / "c" / "subjects" / "S1").is_dir()
 
 
 def test_a_clean_cohort_ends_with_0(run: Run, cohort: Path) -> None:
@@ -124,12 +139,24 @@ def test_a_summary_as_table_csv_and_json(run: Run, cohort: Path) -> None:
         (("--by", "ward"), "--by takes subset, site, sex; found 'ward'"),
         (("--by", "site", "--split", "main"), "give --by or --split, not both"),
         (("--csv", "--json"), "--csv and --json go apart"),
+        (("--split", "five.csv"), "the cohort has no split 'five'; it has none; make one with 'kneeage cohort split'"),
     ],
 )
 def test_a_wrong_option_ends_with_2(options: tuple[str, ...], words: str, run: Run, cohort: Path) -> None:
     done = run("cohort", "summary", cohort, *options)
     assert done.exit_code == 2
     assert words in done.stderr
+
+
+def test_an_unknown_split_is_answered_with_those_that_there_are(run: Run, tmp_path: Path) -> None:
+    people = [person(f"S{number}") for number in range(4)]
+    cohort = cohort_of(tmp_path, people)
+    for name in ("eighty", "again"):
+        assert run("cohort", "split", cohort, "-o", name).exit_code == 0
+    for command in (("summary", cohort), ("export", cohort, "-o", tmp_path / "nnunet")):
+        done = run("cohort", *command, "--split", "five")
+        assert done.exit_code == 2
+        assert "has no split 'five'; its splits are 'again', 'eighty'; make one" in done.stderr
 
 
 def test_a_virtual_cohort_is_checked_and_counted(run: Run, tmp_path: Path) -> None:

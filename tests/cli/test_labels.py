@@ -44,6 +44,14 @@ def test_out_and_back(run: Run, cohort: Path, tmp_path: Path) -> None:
     assert 8 in read_values(cohort / "replaced_labels/v1-1.nii.gz").array
 
 
+def test_every_empty_segmentation_is_named(run: Run, tmp_path: Path) -> None:
+    names = [f"v{number}" for number in range(7)]
+    cohort = make_cohort(tmp_path / "cohort", *names, unlabelled=tuple(names))
+    run("labels", "export", cohort, "-o", tmp_path / "desk")
+    done = run("labels", "import", tmp_path / "desk", cohort)
+    assert f"Left out, since nothing is drawn yet: {', '.join(names)}." in done.stderr
+
+
 def test_errors_stop_an_import(run: Run, cohort: Path, tmp_path: Path) -> None:
     run("labels", "export", cohort, "-o", tmp_path / "desk")
     save(tmp_path / "desk/v1/labels.nii.gz", 1, to=12, slices=(6,))

@@ -105,7 +105,13 @@ def test_a_value_that_is_no_number_is_refused(run: Run, files: list[Path]) -> No
 def test_a_file_that_is_not_there_is_refused(run: Run, files: list[Path]) -> None:
     done = run("study", "compare", files[0], "none.csv")
     assert done.exit_code == 3
-    assert "'none.csv' cannot be read" in done.stderr
+    assert "'none.csv' is not there; give a CSV file of values" in done.stderr
+
+
+def test_a_t_that_rounds_to_zero_has_no_minus(run: Run) -> None:
+    done = run("study", "compare", "--from-stats", 0.8, 0.1, 5, 0.800001, 0.1, 5)
+    assert "0.0000" in done.stdout
+    assert "-0.0000" not in done.stdout
 
 
 def test_groups_that_do_not_vary_are_said_to_have_no_t(run: Run) -> None:

@@ -34,7 +34,7 @@ SEGMENTER = (*FIT, "widths=[8,8,8]", "size=64", "validation_slices=2")
 AGE = (*FIT, "width=0.125", "slices_per_subject=1")
 LEFT_BEHIND = {
     *("training.json", "split.csv", "split.json", "left_out.csv", "prepared"),
-    *("settings.json", "metrics.csv", "curves.png", "last.ckpt", "best.ckpt"),
+    *("settings.json", "metrics.csv", "curves.png", "last.ckpt", "best.ckpt", "finished.json"),
 }
 
 
@@ -116,7 +116,7 @@ def test_a_run_keeps_its_folder_while_it_trains(
     def look(*_: object) -> Path:
         with pytest.raises(OutputError, match="another run"), only_run(segmenter / "training.json"):
             pass
-        return segmenter
+        return segmenter / "best.ckpt"
 
     monkeypatch.setattr(train_cohort, "train_segmenter", look)
     assert train("segmenter", cohort, "-o", segmenter, *SEGMENTER).exit_code == 0
@@ -207,7 +207,11 @@ def test_a_folder_that_is_no_segmenter_is_refused(train: Run, cohort: Path, tmp_
     for preset in ("default", "paper"):
         done = train("age", cohort, "-o", tmp_path / preset, "--preset", preset, "--segmenter", tmp_path)
         assert done.exit_code == 2
-        assert "train segmenter" in done.stderr
+        assert f"'kneeage train segmenter'; '{tmp_path}' is no such folder\n" in done.stderr
+        done = train("age", cohort, "-o", tmp_path / preset, "--preset", preset, "--segmenter", "runs/nothing")
+        assert done.exit_code == 2
+        assert "needs --segmenter: " in done.stderr
+        assert "; 'runs/nothing' is not there\n" in done.stderr
         assert not (tmp_path / preset).exists()
 
 

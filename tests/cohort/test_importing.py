@@ -302,6 +302,30 @@ def test_a_faulty_table_imports_nothing(people: list[dict[str, Any]], words: str
     assert not (tmp_path / "cohort").exists()
 
 
+def test_a_name_that_leads_outside_is_one_fault(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    with pytest.raises(InputRefusedError) as caught:
+        importing(tmp_path, [person("../../etc")])
+    assert str(caught.value) == (
+        "'people.csv', row 2, column 'subject_id': must have 1 to 64 letters, digits, '_', '-' or '.', and name a "
+        "folder on every system; found '../../etc'"
+    )
+
+
+def test_faults_of_a_table_are_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    people = [person("S1"), person("S2", chronological_age_years=180), person("S1"), person("S3")]
+    table = write_table(tmp_path / "people.csv", people)
+    table.write_text(table.read_text().replace("S3,male,14.5", "S3,male,14,5"))
+    with pytest.raises(InputRefusedError, match="has 3 faults; mend them") as caught:
+        import_cohort(table, tmp_path / "source", tmp_path / "cohort", lambda *_: None)
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()[1:]] == [
+        "row 3, column 'chronological_age_years'",
+        "row 4, column 'subject_id'",
+        "row 5",
+    ]
+
+
 def test_a_source_that_is_no_folder(tmp_path: Path) -> None:
     table = write_table(tmp_path / "t.csv", [person("S1")])
     with pytest.raises(UsageError, match="is no folder; give the folder that holds"):

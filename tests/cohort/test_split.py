@@ -116,9 +116,20 @@ def test_small_class_is_named_with_its_sex() -> None:
         make_folds(entries, 5, 0)
 
 
+@pytest.mark.parametrize(
+    ("smallest", "remedy"),
+    [(4, "leave these classes out, add subjects, or take 4 folds$"), (1, "leave these classes out, or add subjects$")],
+)
+def test_fewer_folds_are_advised_only_where_they_would_do(smallest: int, remedy: str) -> None:
+    with pytest.raises(InputRefusedError, match=remedy):
+        make_folds(subjects({17: 5, 18: smallest}), 5, 0)
+
+
 def test_eight_to_two_needs_three_of_a_class() -> None:
     assert len(make_eight_to_two(subjects({10: 3}), 0).members(Group.VALIDATION)) == 1
-    with pytest.raises(InputRefusedError, match=r"8:2 split needs at least 3 .* age year 10: 2"):
+    with pytest.raises(
+        InputRefusedError, match=r"8:2 split needs at least 3 .* age year 10: 2; leave .* add subjects$"
+    ):
         make_eight_to_two(subjects({10: 2}), 0)
 
 

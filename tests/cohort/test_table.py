@@ -92,6 +92,21 @@ def test_all_faults_are_listed_up_to_a_limit(tmp_path: Path) -> None:
     assert (len(lines), lines[1][:22], lines[-1]) == (22, "row 2, column 'sex': m", "and 5 more")
 
 
+def test_a_row_that_is_too_long_is_one_fault_among_others(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "t.csv", [row(), row("S2", chronological_age_years=180), row(), row("S4")])
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines[:-1], lines[-1].replace("14.5", "14,5")]), encoding="utf-8")
+    with pytest.raises(InputRefusedError, match="has 3 faults; mend them and run again") as caught:
+        read_subjects(path)
+    _, *faults = str(caught.value).splitlines()
+    assert [fault.split(": ")[0] for fault in faults] == [
+        "row 3, column 'chronological_age_years'",
+        "row 4, column 'subject_id'",
+        "row 5",
+    ]
+    assert faults[-1].startswith(f"row 5: {len(lines[0].split(',')) + 1} cells, and the header has ")
+
+
 @pytest.mark.parametrize("column", ["subject_id", "sex", "site", "image", "chronological_age_years"])
 def test_a_missing_column_is_named(column: str, tmp_path: Path) -> None:
     with pytest.raises(InputRefusedError, match=f"'t.csv': column '{column}' is missing; found "):

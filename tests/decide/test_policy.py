@@ -8,7 +8,7 @@ import pytest
 from kneeage.core.anatomy import Sex
 from kneeage.core.manifest import BundleManifest, ThresholdPolicy, ThresholdRule
 from kneeage.core.result import ErrorRate, ThresholdDecision, ThresholdErrors, ThresholdReport
-from kneeage.decide.policy import VIRTUAL_REASON, Evidence, Limits, threshold_reports
+from kneeage.decide.policy import UNTUNED_REASON, VIRTUAL_REASON, Evidence, Limits, threshold_reports
 from kneeage.decide.posterior import posterior
 from kneeage.decide.prior import fit_prior, reference_prior, uniform_prior
 from tests.infer.knees import manifest
@@ -39,6 +39,13 @@ def test_surely_older() -> None:
     assert found.decision is ThresholdDecision.AT_LEAST
     assert found.probability_at_least == pytest.approx(1)
     assert "at least 0.99 (limits not calibrated)" in found.decision_reason
+
+
+@pytest.mark.parametrize("age", [15, 18])
+def test_a_bundle_without_any_rule_decides_nothing(age: int) -> None:
+    for years in (8, 25):
+        found = report({years: 1}, age, bundle=manifest(population="Han", policy=ThresholdPolicy.none()))
+        assert (found.decision, found.decision_reason) == (ThresholdDecision.UNDETERMINED, UNTUNED_REASON)
 
 
 def test_surely_younger() -> None:

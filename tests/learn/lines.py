@@ -31,12 +31,12 @@ FIT = FitSettings(
 class Points(Dataset[Point]):
     """Points of a noisy line by running number; the process may die when it asks for one of them."""
 
-    def __init__(self, deadly: int | None = None) -> None:
-        self._deadly = deadly
+    def __init__(self, deadly: int | None = None, by: signal.Signals = signal.SIGKILL) -> None:
+        self._deadly, self._by = deadly, by
 
     def __getitem__(self, number: int) -> Point:
         if number == self._deadly:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._by)
         x = torch.randn(3, generator=torch.Generator().manual_seed(number))
         return x, x.sum()[None]
 
@@ -79,11 +79,17 @@ class Line(lightning.LightningModule):
         return build_optimizer(self.parameters(), self.settings)
 
 
-def train_line(run: Path, settings: FitSettings = FIT, deadly: int | None = None, noise: float = 0.1) -> torch.Tensor:
-    """Train, or go on; give the weights."""
+def train_line(
+    run: Path,
+    settings: FitSettings = FIT,
+    deadly: int | None = None,
+    noise: float = 0.1,
+    by: signal.Signals = signal.SIGKILL,
+) -> torch.Tensor:
+    """Train, or go on; give the weights. The item that is ``deadly`` brings this signal."""
     lightning.seed_everything(settings.seed, verbose=False)
     module = Line(settings, noise)
-    training = training_loader(Points(deadly), settings)
+    training = training_loader(Points(deadly, by), settings)
     fit(module, training, DataLoader(FivePoints()), settings, run, monitor="validation_loss", mode="min")
     return torch.cat([module.network.weight.detach().flatten(), module.network.bias.detach()])
 

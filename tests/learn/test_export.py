@@ -16,6 +16,7 @@ from kneeage.learn.age_model import AgeModel, load_age_model, train_age_model
 from kneeage.learn.end_to_end import EndToEnd
 from kneeage.learn.export import (
     OPSET,
+    _changed_labels,
     export_age_model,
     export_end_to_end,
     export_segmenter,
@@ -95,6 +96,11 @@ def test_every_kind_of_age_model_is_served_as_it_was_trained(changes: list[str])
     np.testing.assert_allclose(logits, subject, atol=1e-3)
     np.testing.assert_allclose(np.exp(logits).sum(), 1, atol=1e-4)
     assert features.shape == (1, model.network.feature_channels)
+
+
+def test_a_tie_is_no_changed_label() -> None:
+    tie, clear = ((np.array([[0.0, lead]], np.float32), np.array([[lead, 0.0]], np.float32)) for lead in (2e-5, 2e-3))
+    assert (_changed_labels(*tie), _changed_labels(*clear)) == (0, 1)
 
 
 def test_a_model_without_an_image_is_not_served() -> None:

@@ -64,6 +64,19 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     assert (killed / "metrics.csv").read_text() == (unbroken / "metrics.csv").read_text()
 
 
+def test_a_stopped_run_says_so_and_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    weights, stopped = train_line(tmp_path / "unbroken"), tmp_path / "stopped"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train_line(stopped, deadly=41, by=signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert torch.load(stopped / LAST_CHECKPOINT, weights_only=True)["global_step"] == 8
+    assert torch.equal(train_line(stopped), weights)
+
+
 def test_rows_after_the_checkpoint_are_written_anew(tmp_path: Path) -> None:
     train_line(tmp_path, replace(FIT, max_steps=8))
     before = (tmp_path / "metrics.csv").read_text()

@@ -78,5 +78,21 @@ def test_a_foreign_segmenter_is_compared_by_seeds() -> None:
         require_clean([shared])
 
 
+def test_one_subject_without_a_seed_clears_nobody() -> None:
+    subjects = [traces("a"), traces("b", None)]
+    shared = of_foreign_segmenter(subjects, [42, None], frozenset({42}))
+    assert (shared.outcome, shared.detail) == (AuditOutcome.FOUND, "'a' (fold 0)")
+    unchecked = of_foreign_segmenter(subjects, [1, None], frozenset({42}))
+    assert unchecked == AuditFinding(SEGMENTER, AuditOutcome.UNKNOWN, "no seed is known of 1 of 2 virtual subjects")
+
+
+def test_only_a_study_without_virtual_subjects_is_clean_without_seeds() -> None:
+    finding = of_foreign_segmenter([], [], frozenset({42}))
+    assert (finding.outcome, finding.detail) == (
+        AuditOutcome.CLEAN,
+        "the bundle learned from virtual subjects, these are none",
+    )
+
+
 def test_a_segmenter_that_proves_nothing_is_said_to_be_unknown() -> None:
     assert of_foreign_segmenter([traces("a")], [1], None).outcome is AuditOutcome.UNKNOWN

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kneeage.study.figures import FigureText
-from kneeage.study.page import method_sentences, missing_sentences, render_page
+from kneeage.study.page import few_sentences, method_sentences, missing_sentences, render_page
 from kneeage.study.results import AuditFinding, AuditOutcome, SplitBy, StudyResults
 from tests.study import tables
 from tests.study.results import of_predictions, small
@@ -19,6 +19,12 @@ _FIGURES = (FigureText("roc", "ROC <curves>."), FigureText("curves", "Loss."))
 @pytest.fixture
 def page(tmp_path: Path) -> str:
     return _page(small(), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def enough() -> StudyResults:
+    """A study of as many subjects as the page has no warning for."""
+    return of_predictions(tables.study(54, 36, folds=2, slices=2))
 
 
 def _page(results: StudyResults, folder: Path) -> str:
@@ -95,8 +101,8 @@ def test_missing_folds_are_said(tmp_path: Path) -> None:
     assert "Not done yet: fold 2, 3 of 4." in words
 
 
-def test_a_whole_study_misses_nothing(page: str) -> None:
-    assert "Nothing: all 2 folds are done" in _plain(page)
+def test_a_whole_study_misses_nothing(enough: StudyResults, tmp_path: Path) -> None:
+    assert "Nothing: all 2 folds are done" in _plain(_page(enough, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -116,6 +122,15 @@ def test_what_is_missing_is_said(changed: dict[str, object], words: str) -> None
 
 def test_a_real_cohort_has_no_ceiling_to_miss() -> None:
     assert list(missing_sentences(small(ceilings=(), population="real"))) == []
+
+
+def test_of_few_subjects_the_page_warns(enough: StudyResults, tmp_path: Path) -> None:
+    (sentence,) = few_sentences(small())
+    assert sentence.startswith(
+        "The external group has 27 subjects. Below 30, intervals and macro averages carry little"
+    )
+    assert sentence in _plain(_page(small(), tmp_path))
+    assert list(few_sentences(enough)) == []
 
 
 def test_predictions_of_subjects_miss_slices() -> None:

@@ -74,6 +74,22 @@ def test_too_small_a_cohort_is_refused_with_its_counts() -> None:
         in_classes(people({10: 5, 11: 2}, {10: 1}), 5, YEARS)
 
 
+@pytest.mark.parametrize(
+    ("internal", "folds", "remedy"),
+    [
+        ({10: 5, 11: 4, 12: 5}, 5, r"add subjects, or take fewer folds \(folds=4\)$"),
+        ({10: 5, 11: 1, 12: 5}, 5, "; add subjects$"),
+        ({10: 5, 11: 3}, 5, r"add subjects, or take fewer folds \(folds=3\)$"),
+        ({10: 5, 11: 4, 12: 5, 13: 3, 14: 4}, 5, r"\(folds=3\)$"),
+        ({10: 1, 11: 1}, 2, "; add subjects$"),
+        ({}, 2, "found nobody; add subjects$"),
+    ],
+)
+def test_fewer_folds_are_advised_only_where_they_would_do(internal: dict[int, int], folds: int, remedy: str) -> None:
+    with pytest.raises(InputRefusedError, match=remedy):
+        in_classes(people(internal, {10: 1}), folds, YEARS)
+
+
 def test_an_external_group_of_other_ages_is_refused() -> None:
     with pytest.raises(InputRefusedError, match="no external subject is of the ages 10 to 11"):
         in_classes(people({10: 2, 11: 2}, {15: 1}), 2, YEARS)

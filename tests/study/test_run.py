@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -236,7 +237,13 @@ def test_other_settings_or_subjects_are_refused_by_name(study: Path, cohort: Pat
 def test_the_paper_trains_unet_and_classifier_inside_the_fold(cohort: Path, tmp_path: Path) -> None:
     run = tmp_path / "paper"
     job = begin(request(cohort, run, "paper"))
-    fold_module.run_fold(job, 0)
+    told: dict[str, list[tuple[int, int]]] = {}
+    fold_module.run_fold(
+        job, 0, counting=lambda words: nullcontext(lambda *far: told.setdefault(words, []).append(far))
+    )
+    assert told == {
+        words: [(1, 4), (2, 4), (3, 4), (4, 4)] for words in ("Comparing plates, fold 0", "Predicting, fold 0")
+    }
     assert (run / "fold_0" / "segmenter" / "last.ckpt").exists()
     metrics = json.loads((run / "fold_0" / "metrics.json").read_text())
     assert metrics["learned_from"] == 2
@@ -311,6 +318,24 @@ def test_one_image_under_two_names_is_refused_before_anything_is_trained(own: Pa
         InputRefusedError, match=r"the same pixels under two subject identifiers: 'V.*' \(fold \d\) and"
     ):
         begin(request(own, tmp_path / "run"))
+
+
+def test_virtual_subjects_are_cleared_of_having_taught_the_segmenter_by_their_seeds_alone(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = read_csv(own / "subjects.csv")
+    place = list(rows[0]).index("seed")
+    table_of(own, lambda rows: rows[1].__setitem__(place, ""))
+    monkeypatch.setattr("kneeage.study.run.proved_seeds", lambda _: frozenset({1}))
+    begin(request(own, tmp_path / "unknown"))
+    finding = json.loads((tmp_path / "unknown" / "audit.json").read_text())[-1]
+    assert (finding["outcome"], finding["detail"]) == (
+        AuditOutcome.UNKNOWN.value,
+        "no seed is known of 1 of 6 virtual subjects",
+    )
+    monkeypatch.setattr("kneeage.study.run.proved_seeds", lambda _: frozenset({int(rows[1]["seed"])}))
+    with pytest.raises(InputRefusedError, match=f"that the segmenter learned from: {rows[1]['subject_id']!r}"):
+        begin(request(own, tmp_path / "found"))
 
 
 def test_labels_on_another_grid_leave_a_class_too_small(own: Path, tmp_path: Path) -> None:

@@ -61,6 +61,6 @@ def test_the_column_must_be_clear(tmp_path: Path, text: str, column: str | None,
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"\xff\xfe")
-    for name in ("a.csv", "none.csv"):
-        with pytest.raises(InputRefusedError, match=f"'{name}' cannot be read as CSV"):
+    for name, words in (("a.csv", "cannot be read as CSV in UTF-8"), ("none.csv", "is not there")):
+        with pytest.raises(InputRefusedError, match=f"'{name}' {words}"):
             read_values(tmp_path / name)

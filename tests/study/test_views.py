@@ -22,6 +22,11 @@ def test_what_is_not_defined_is_a_dash() -> None:
     assert (percent(float("nan")), decimals(float("nan"))) == ("–", "–")
 
 
+def test_what_is_rounded_to_zero_has_no_sign() -> None:
+    assert (decimals(-0.004), decimals(-0.006)) == ("0.00", "−0.01")
+    assert (metric("accuracy", 0.0004, signed=True), metric("accuracy", -0.0004, signed=True)) == ("0.0", "0.0")
+
+
 def test_a_difference_has_its_sign() -> None:
     assert metric("accuracy", 0.051, signed=True) == "+5.1"
     assert metric("mean_absolute_error_years", -0.25, signed=True) == "−0.25"

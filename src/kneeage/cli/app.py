@@ -33,7 +33,7 @@ from kneeage.cli import (
 )
 from kneeage.cli.speak import give, set_loudness
 
-EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 input refused, 4 abstained (no age given)."
+EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 input refused, 4 abstained (no age given), 130 stopped."
 
 app = typer.Typer(
     name="kneeage",

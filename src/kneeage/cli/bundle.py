@@ -1,4 +1,4 @@
-"""``kneeage bundle``: show, verify, make and recalibrate model bundles."""
+"""``kneeage bundle``: show, verify, make, pack and recalibrate model bundles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kneeage.cli.options import AsJson, one_of
-from kneeage.cli.speak import answering, counting, give, show, stopping, tell
+from kneeage.cli.speak import answering, counting, give, resumable, show, tell
 from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from kneeage.core.manifest import BundleManifest, Lineage
     from kneeage.io.bundle import Bundle
+    from kneeage.study.pack import Packed
     from kneeage.study.recalibrate import Recalibration
 
-app = typer.Typer(name="bundle", help="Show, verify, make and recalibrate model bundles.", no_args_is_help=True)
+app = typer.Typer(name="bundle", help="Show, verify, make, pack and recalibrate model bundles.", no_args_is_help=True)
 Folder = Annotated[
     Path | None,
     typer.Argument(metavar="[FOLDER]", help="Bundle; the one that is shipped if not given.", show_default=False),
@@ -38,7 +39,9 @@ def show_bundle(folder: Folder = None, as_json: AsJson = False) -> None:
         give(bundle.manifest.model_dump_json(indent=2))
     else:
         show(_table(_facts(bundle)))
-        show(_table({name: f"{value:g}" for name, value in bundle.manifest.held_out.items()}, "held-out subjects"))
+        if bundle.manifest.held_out:
+            numbers = {name: f"{value:g}" for name, value in bundle.manifest.held_out.items()}
+            show(_table(numbers, "held-out subjects"))
 
 
 @app.command("verify")
@@ -53,7 +56,7 @@ def verify_bundle(folder: Folder = None) -> None:
 
 
 @app.command("make")
-@answering
+@resumable
 def make_bundle(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="New folder of the bundle.")],
     work: Annotated[
@@ -79,14 +82,43 @@ def make_bundle(
 
     require_free(output)
     make = _virtual_bundle_maker()
-    with stopping("Stopping; the same command goes on."):
-        manifest = make(output, work, until, changes or [])
+    manifest = make(output, work, until, changes or [])
     if manifest is None:
         tell(f"Made everything up to the {until} in {str(work)!r}; without --until the same command goes on.")
         return
     tell(f"Made {manifest.name} {manifest.version}; its numbers on held-out virtual subjects:")
     for name, value in manifest.held_out.items():
         give(f"{name}\t{value:g}")
+
+
+@app.command("pack")
+@answering
+def pack_bundle(
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="Cohort that the age models learned from.")],
+    segmenter: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="Run of 'train segmenter', or the bundle that the age was trained with."),
+    ],
+    age: Annotated[list[Path], typer.Option(metavar="RUN", help="Run of 'train age'; several are an ensemble.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="New folder of the bundle.")],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the bundle; that of its folder if not given.")
+    ] = None,
+    version: Annotated[str, typer.Option(metavar="VERSION", help="Version of the bundle.")] = "1.0.0",
+    licence: Annotated[str, typer.Option(metavar="TEXT", help="Under which it may be used.")] = "not stated",
+    population: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Whom the cohort stands for, where it does not state it.")
+    ] = None,
+) -> None:
+    """Put networks that were trained into a bundle that estimates; needs the extra `train`."""
+    done = _packer()(cohort, segmenter, tuple(age), output, name, version, licence, population)
+    for file, found in done.parity.items():
+        tell(f"{file} answers in ONNX Runtime as in torch: values differ by {found.largest_difference:.1e} at most")
+    tell(
+        f"Made {done.manifest.name} {done.manifest.version}. It is not calibrated and takes no decision about an age; "
+        "next: kneeage bundle recalibrate"
+    )
+    give(str(output))
 
 
 @app.command("recalibrate")
@@ -107,6 +139,21 @@ def recalibrate_bundle(
     )
     if lineage is not None:
         show(_before_and_after(lineage))
+
+
+def _packer() -> Callable[..., Packed]:
+    """Load what packs.
+
+    Raises:
+        UsageError: The training extra is not installed.
+    """
+    try:
+        from kneeage.study.pack import PackRequest, pack
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"packing a bundle needs {error.name}; install it with: pip install 'kneeage[train]'"
+        ) from None
+    return lambda *asked: pack(PackRequest(*asked), counting)
 
 
 def _recalibration() -> Callable[..., Recalibration]:

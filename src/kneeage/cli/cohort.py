@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kneeage.cli.options import AsJson, one_of
-from kneeage.cli.speak import answering, counting, give, show, tell
+from kneeage.cli.speak import answering, counting, give, resumable, show, tell
 from kneeage.core.errors import EXIT_REFUSED, InputRefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ CohortFolder = Annotated[
 
 
 @app.command("import")
-@answering
+@resumable
 def import_subjects(
     table: Annotated[
         Path,
@@ -56,7 +57,7 @@ def import_subjects(
         made = import_cohort(table, source, output, count, population=population)
     _tell_import(made)
     if made.subjects == 0:
-        raise InputRefusedError(f"no subject was imported; {str(output / 'refused.csv')!r} says why")
+        raise InputRefusedError(f"no subject was imported; {_commonest(made)}")
     give(str(output / "subjects.csv"))
 
 
@@ -185,10 +186,10 @@ def export_subjects(
     """Write images and labels as a raw data set of nnU-Net v2."""
     from kneeage.cohort.folder import read_cohort
     from kneeage.cohort.nnunet import export_nnunet
-    from kneeage.cohort.split_files import read_split, split_path
+    from kneeage.cohort.split_files import read_named_split
 
     one_of("format", file_format, ["nnunet"])
-    chosen = None if split is None else read_split(split_path(cohort, split))
+    chosen = None if split is None else read_named_split(cohort, split)
     with counting("Exporting subjects") as count:
         made = export_nnunet(read_cohort(cohort), output, chosen, dataset_id, count)
     for subject in made.without_labels:
@@ -234,6 +235,12 @@ def _tell_import(made: Imported) -> None:
     tell(f"{made.subjects} {noun}, {made.kept} of them from an earlier run; {len(made.refused)} left out.")
 
 
+def _commonest(made: Imported) -> str:
+    """Say why most subjects were left out."""
+    ((reason, count),) = Counter(each.reason for each in made.refused).most_common(1)
+    return f"{count} of {len(made.refused)} were left out since {reason}"
+
+
 def _findings(findings: Sequence[Finding]) -> Table:
     """Put findings into a table."""
     from rich.table import Table
@@ -260,9 +267,9 @@ def _groups(cohort: Path, by: str | None, split: str | None) -> list[GroupSummar
     entries = read_cohort(cohort).entries
     if split is None:
         return summarize(entries, one_of("by", by or usual_grouping(entries), GROUPINGS))
-    from kneeage.cohort.split_files import read_split, split_path
+    from kneeage.cohort.split_files import read_named_split
 
-    places = read_split(split_path(cohort, split)).places
+    places = read_named_split(cohort, split).places
     return summarize_groups(entries, {subject: place.group.value for subject, place in places.items()})
 
 

@@ -82,7 +82,7 @@ def import_edited(
     if done.replaced:
         tell(f"What was replaced is kept in {str(cohort / REPLACED_FOLDER)!r}.")
     if done.empty:
-        tell(f"Left out, since nothing is drawn yet: {some_of(done.empty)}.")
+        tell(f"Left out, since nothing is drawn yet: {', '.join(done.empty)}.")
 
 
 @app.command("check")

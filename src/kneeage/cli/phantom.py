@@ -9,7 +9,7 @@ import typer
 
 from kneeage.cli import ceiling, sheet
 from kneeage.cli.options import one_of, runner_on
-from kneeage.cli.speak import answering, counting, give, some_of, stopping, tell
+from kneeage.cli.speak import counting, give, resumable, some_of, tell
 
 if TYPE_CHECKING:
     from kneeage.core.workers import Runner
@@ -20,7 +20,7 @@ app = typer.Typer(name="phantom", help="Make virtual cohorts with known truth.",
 
 
 @app.command("make")
-@answering
+@resumable
 def make_phantom(
     output: Annotated[
         Path,
@@ -102,10 +102,10 @@ def _make(output: Path, recipe: CohortRecipe, run: Runner) -> MadeCohort:
     from kneeage.phantom.cohort.make import made_so_far, make_cohort
 
     try:
-        with stopping("Stopping after the subjects at hand."), counting("Making virtual subjects") as count:
+        with counting("Making virtual subjects") as count:
             return make_cohort(output, recipe, run, count)
     except KeyboardInterrupt:
-        tell(f"{made_so_far(output)} of {recipe.subjects} made; the same command goes on.")
+        tell(f"{made_so_far(output)} of {recipe.subjects} made.")
         raise
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec
 
 import typer
 
-from kneeage.core.errors import EXIT_FAILED, KneeAgeError
+from kneeage.core.errors import EXIT_FAILED, EXIT_STOPPED, KneeAgeError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -184,11 +184,29 @@ def answering(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
         except KneeAgeError as error:
             _report(str(error), error)
             raise typer.Exit(error.exit_code) from None
-        except (typer.Exit, typer.Abort, KeyboardInterrupt, BrokenPipeError):
+        except KeyboardInterrupt as error:
+            _report("stopped", error)
+            raise typer.Exit(EXIT_STOPPED) from None
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001 (the outer edge: whatever fails is said, never as a traceback)
             _report(_unexpected(error), error)
             raise typer.Exit(EXIT_FAILED) from None
+
+    return answer
+
+
+def resumable(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """As `answering`, for a command that goes on from what is there: who stops it is told so at once."""
+
+    @answering
+    @wraps(command)
+    def answer(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            with stopping("Stopping; what is done is kept, and the same command goes on."):
+                command(*args, **kwargs)
+        except KeyboardInterrupt:  # said already
+            raise typer.Exit(EXIT_STOPPED) from None
 
     return answer
 
@@ -201,7 +219,7 @@ def _unexpected(error: Exception) -> str:
     )
 
 
-def _report(sentence: str, error: Exception) -> None:
+def _report(sentence: str, error: BaseException) -> None:
     """Say an error; a traceback comes only with ``-vv``."""
     if LOUDNESS.verbosity >= _TRACEBACK_VERBOSITY:
         typer.echo("".join(traceback.format_exception(error)), err=True)

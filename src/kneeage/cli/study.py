@@ -178,8 +178,8 @@ def _tests(comparison: Comparison, rounding: PrintedRange | None) -> Table:
     table.add_row("t, equal variances", *_result(comparison.t))
     if rounding is not None:
         t, p_value = rounding.t, rounding.p_value
-        table.add_row("  before rounding, from", f"{t[0]:.4f}", "", f"{p_value[0]:.4f}")
-        table.add_row("  to", f"{t[1]:.4f}", "", f"{p_value[1]:.4f}")
+        table.add_row("  before rounding, from", f"{t[0]:z.4f}", "", f"{p_value[0]:.4f}")
+        table.add_row("  to", f"{t[1]:z.4f}", "", f"{p_value[1]:.4f}")
     table.add_row("t, unequal variances (Welch)", *_result(comparison.welch))
     return table
 
@@ -188,4 +188,4 @@ def _result(result: SignificanceTest | None) -> tuple[str, ...]:
     """Write a test."""
     if result is None:
         return "not defined", "", ""
-    return f"{result.statistic:.4f}", ", ".join(f"{each:.5g}" for each in result.degrees), f"{result.p_value:.4f}"
+    return f"{result.statistic:z.4f}", ", ".join(f"{each:.5g}" for each in result.degrees), f"{result.p_value:.4f}"

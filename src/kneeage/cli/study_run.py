@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kneeage.cli.options import runner_on
-from kneeage.cli.speak import answering, counting, give, tell
+from kneeage.cli.speak import counting, give, resumable, tell
 from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 
-@answering
+@resumable
 def run_study(
     internal: Annotated[
         Path, typer.Argument(metavar="INTERNAL", help="Cohort that is dealt out to the folds.", show_default=False)

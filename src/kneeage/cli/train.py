@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kneeage.cli.options import one_of, runner_on
-from kneeage.cli.speak import LOUDNESS, answering, counting, give, tell
+from kneeage.cli.speak import LOUDNESS, counting, give, resumable, tell
 from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ Scheduler = Annotated[
 
 
 @app.command("segmenter")
-@answering
+@resumable
 def train_segmenter(
     cohort: CohortFolder,
     output: Run,
@@ -58,7 +58,7 @@ def train_segmenter(
 
 
 @app.command("age")
-@answering
+@resumable
 def train_age(
     cohort: CohortFolder,
     output: Run,

@@ -75,6 +75,8 @@ def import_cohort(
 ) -> Imported:
     """Import the subjects of a table, or go on with an import that was broken off.
 
+    Where nobody can be imported, and nobody was before, the folder goes again.
+
     Args:
         table: CSV file; columns as for `kneeage.cohort.table.read_subjects`, without ``image``. ``source`` (a path
             below the source folder) and ``series`` (key of one series) may be there.
@@ -98,7 +100,11 @@ def import_cohort(
         made, rows = _import_all(request.orders, source, folder, tell, virtual=population == VIRTUAL_POPULATION)
         made.refused = [*request.refused, *made.refused]
         made.left_over = _without_row(folder, rows)
-        made.earlier_table = _write_tables(folder, request.columns, rows, made.refused)
+        bare = _is_bare(folder)
+        if not bare:
+            made.earlier_table = _write_tables(folder, request.columns, rows, made.refused)
+    if bare:  # a cohort of nobody would keep the folder from one of another population
+        shutil.rmtree(folder, ignore_errors=True)
     return made
 
 
@@ -277,6 +283,12 @@ def _begin(folder: Path, population: str) -> None:
             f"{str(folder)!r} holds a cohort with {name} = {found.get(name)!r}; this import has {wanted[name]!r}; "
             "choose another output folder, or go on with the same options"
         )
+
+
+def _is_bare(folder: Path) -> bool:
+    """Say whether a folder holds nothing but what `_begin` made."""
+    names = {path.name for path in folder.iterdir()}
+    return names == {MANIFEST_FILE, SUBJECTS_FOLDER} and not any((folder / SUBJECTS_FOLDER).iterdir())
 
 
 def _remove_left_overs(folder: Path) -> None:

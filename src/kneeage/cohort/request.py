@@ -82,13 +82,15 @@ def read_request(path: Path) -> Request:
     Raises:
         InputRefusedError: It has faults; every one is named.
     """
-    sheet = read_sheet(path)
+    sheet = read_sheet(path, may_be_uneven=True)
     written = [column for column in WRITTEN_COLUMNS if column in sheet.columns]
     if written:
         raise InputRefusedError(f"{sheet.name!r}: the import itself writes column {written[0]!r}; take it out")
     scan = scan_sheet(_with_images(sheet), may_exclude=True)
     rows = [row for row in sheet.rows if row.cells[SUBJECT_ID] not in scan.excluded]
-    require_sound(sheet.name, sorted([*scan.faults, *_source_faults(rows)], key=lambda fault: fault.row))
+    # The path of the image is made of the identifier, whose own fault is named.
+    named = [fault for fault in scan.faults if fault.column != IMAGE]
+    require_sound(sheet.name, sorted([*named, *_source_faults(rows)], key=lambda fault: fault.row))
     texts = {row.cells[SUBJECT_ID]: row.cells for row in rows}
     return Request(
         columns=sheet.columns,

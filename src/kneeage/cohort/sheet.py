@@ -44,11 +44,13 @@ class Sheet:
         name: Name of its file.
         columns: Names of its columns.
         rows: Its rows, without the blank ones.
+        uneven: What is wrong with rows that have more or fewer cells than the header, by their numbers.
     """
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...] = field(repr=False)
+    uneven: Mapping[int, str] = field(default_factory=dict)
 
     def require(self, *columns: str) -> None:
         """Check that columns are there.
@@ -63,11 +65,12 @@ class Sheet:
             raise InputRefusedError(f"{self.name!r}: {named} missing; found {found}; add {them}")
 
 
-def read_sheet(path: Path) -> Sheet:
+def read_sheet(path: Path, *, may_be_uneven: bool = False) -> Sheet:
     """Read a table.
 
     Args:
         path: CSV file with commas, in UTF-8 with or without a byte order mark, its column names in the first row.
+        may_be_uneven: Whether a row may have more or fewer cells than the header; the caller names it.
 
     Raises:
         InputRefusedError: It cannot be read, is another kind of file, has no row, a column without a name or one
@@ -78,10 +81,15 @@ def read_sheet(path: Path) -> Sheet:
     _require_commas(header, path.name)
     _require_names(header, path.name)
     numbered = [(number, [cell.strip() for cell in line]) for number, line in enumerate(lines[1:], _FIRST_ROW)]
-    rows = [_row(header, cells, number, path.name) for number, cells in numbered if any(cells)]
-    if not rows:
+    filled = {number: cells for number, cells in numbered if any(cells)}
+    if not filled:
         raise InputRefusedError(f"{path.name!r} has no row below its header; give one row per subject")
-    return Sheet(path.name, tuple(header), tuple(rows))
+    uneven = {n: _uneven_words(cells, header) for n, cells in filled.items() if len(cells) != len(header)}
+    if uneven and not may_be_uneven:
+        number, words = next(iter(uneven.items()))
+        raise InputRefusedError(f"{path.name!r}, row {number}: {words}")
+    rows = (Row(n, dict(zip(header, cells, strict=True))) for n, cells in filled.items() if n not in uneven)
+    return Sheet(path.name, tuple(header), tuple(rows), uneven)
 
 
 def sheet_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
@@ -143,11 +151,9 @@ def _require_names(header: list[str], name: str) -> None:
         raise InputRefusedError(f"{name!r}: column {twice!r} is there twice; keep one")
 
 
-def _row(header: list[str], cells: list[str], number: int, name: str) -> Row:
-    """Give the cells their names."""
-    if len(cells) != len(header):
-        raise InputRefusedError(
-            f"{name!r}, row {number}: {len(cells)} cells, and the header has {len(header)}; a decimal comma, or a "
-            "comma in a text without quotes, makes one too many; write 14.5, and put such texts in quotes"
-        )
-    return Row(number, dict(zip(header, cells, strict=True)))
+def _uneven_words(cells: list[str], header: list[str]) -> str:
+    """Say what is wrong with a row that is longer or shorter than the header."""
+    return (
+        f"{len(cells)} cells, and the header has {len(header)}; a decimal comma, or a comma in a text without quotes, "
+        "makes one too many; write 14.5, and put such texts in quotes"
+    )

@@ -123,7 +123,10 @@ def make_folds(entries: Sequence[SubjectEntry], folds: int, seed: int | RandomNu
     """
     if folds < 2:
         raise UsageError(f"a split needs 2 folds or more; found {folds}")
-    _require_at_least(folds, _classes(entries), f"{folds} folds need")
+    classes = _classes(entries)
+    least = min(map(len, classes.values()))
+    fewer = f", add subjects, or take {least} folds" if least > 1 else ", or add subjects"
+    _require_at_least(folds, classes, f"{folds} folds need", f"leave these classes out{fewer}")
     return _drawn(entries, seed, _FoldPlaces(folds), f"{folds} folds of each class")
 
 
@@ -142,7 +145,7 @@ def make_eight_to_two(entries: Sequence[SubjectEntry], seed: int | RandomNumbers
         InputRefusedError: A class is too small for both groups, a subject is there twice, or the table is too short.
     """
     # A fifth of three, 0.6, is the first that rounds to one.
-    _require_at_least(3, _classes(entries), "an 8:2 split needs")
+    _require_at_least(3, _classes(entries), "an 8:2 split needs", "leave these classes out, or add subjects")
     return _drawn(entries, seed, _eight_to_two_places, "8:2 of each class")
 
 
@@ -261,14 +264,11 @@ def _classes(entries: Sequence[SubjectEntry]) -> dict[AgeClass, list[str]]:
     return dict(sorted(classes.items()))
 
 
-def _require_at_least(least: int, classes: Mapping[AgeClass, Sequence[str]], words: str) -> None:
+def _require_at_least(least: int, classes: Mapping[AgeClass, Sequence[str]], words: str, remedy: str) -> None:
     """Refuse classes that are too small, and name them."""
     small = [f"{_class_words(own)}: {len(subjects)}" for own, subjects in classes.items() if len(subjects) < least]
     if small:
-        raise InputRefusedError(
-            f"{words} at least {least} subjects of each class; found {'; '.join(small)}; "
-            "leave these classes out, add subjects, or take fewer folds"
-        )
+        raise InputRefusedError(f"{words} at least {least} subjects of each class; found {'; '.join(small)}; {remedy}")
 
 
 def _class_words(own: AgeClass) -> str:

@@ -34,6 +34,25 @@ def split_path(folder: Path, name: str) -> Path:
         raise UsageError(f"the name of a split {error}") from None
 
 
+def read_named_split(folder: Path, name: str) -> Split:
+    """Read a split of a cohort.
+
+    Args:
+        folder: The cohort.
+        name: Name of the split.
+
+    Raises:
+        UsageError: The cohort has none of this name; those that it has are named.
+        InputRefusedError: It is not as it was written.
+    """
+    path = split_path(folder, name)
+    if not path.exists():
+        there = sorted(each.stem for each in (folder / SPLITS_FOLDER).glob("*.csv"))
+        has = f"its splits are {', '.join(map(repr, there))}" if there else "it has none"
+        raise UsageError(f"the cohort has no split {path.stem!r}; {has}; make one with 'kneeage cohort split'")
+    return read_split(path)
+
+
 def write_split(path: Path, split: Split) -> None:
     """Write a split as CSV, and beside it a JSON file that says how it was made.
 

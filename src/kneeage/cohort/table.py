@@ -86,23 +86,24 @@ class SubjectEntry:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a cell.
+    """What is wrong with a cell, or with a row.
 
     Args:
         row: As a spreadsheet counts.
-        column: Name of the column.
+        column: Name of the column; None: it is about the whole row.
         subject_id: What the row's identifier says.
         words: What is wrong.
     """
 
     row: int
-    column: str
+    column: str | None
     subject_id: str
     words: str
 
     def __str__(self) -> str:
         """Name the cell and what is wrong with it."""
-        return f"row {self.row}, column {self.column!r}: {self.words}"
+        place = f"row {self.row}" if self.column is None else f"row {self.row}, column {self.column!r}"
+        return f"{place}: {self.words}"
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def read_subjects(path: Path) -> list[SubjectEntry]:
         InputRefusedError: A column is missing, or a cell holds what it may not, a subject is there twice, or should be
             excluded; every such row and column is named.
     """
-    sheet = read_sheet(path)
+    sheet = read_sheet(path, may_be_uneven=True)
     scan = scan_sheet(sheet)
     require_sound(sheet.name, scan.faults)
     return list(scan.entries)
@@ -157,6 +158,7 @@ def scan_sheet(sheet: Sheet, *, may_exclude: bool = False) -> Scan:
     excluded = {each.subject_id: each.met for each in readings if each.met and may_exclude}
     kept = [each for each in readings if not (each.met and may_exclude)]
     faults = [fault for each in kept for fault in each.faults + ([] if may_exclude else each.should_be_excluded())]
+    faults += [Fault(number, None, "", words) for number, words in sheet.uneven.items()]
     return Scan(
         entries=tuple(each.entry() for each in kept if not each.faults),
         excluded=excluded,

@@ -10,6 +10,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
 EXIT_ABSTAINED = 4
+# 128 and the number of the signal. Source: POSIX.1-2024, Shell & Utilities 2.8.2, as shells keep it for SIGINT.
+EXIT_STOPPED = 130
 
 
 class KneeAgeError(Exception):

@@ -100,12 +100,22 @@ class ThresholdPolicy(_Part):
     Where there are ``rules``, only they decide; the two probabilities are for bundles that have none.
     """
 
-    at_least_probability: float = Field(0.99, gt=0.5, le=1)
-    below_probability: float = Field(0.01, ge=0, lt=0.5)
+    at_least_probability: float | None = Field(0.99, gt=0.5, le=1, description="null: at least is never said")
+    below_probability: float | None = Field(0.01, ge=0, lt=0.5, description="null: below is never said")
     calibrated: bool = False
     limit: float = Field(0.01, gt=0, lt=1, description="what the upper Wilson bound of either error stays under")
     window_years: float = Field(2.0, gt=0, description="errors are limited among subjects this near the threshold")
     rules: list[ThresholdRule] = Field(default_factory=list)
+
+    @classmethod
+    def none(cls) -> ThresholdPolicy:
+        """Give the policy of a bundle for which nothing was tuned: it decides nothing."""
+        return cls(at_least_probability=None, below_probability=None)
+
+    @property
+    def decides_nothing(self) -> bool:
+        """Whether there is no limit at all."""
+        return not self.rules and self.at_least_probability is None and self.below_probability is None
 
     def rule(self, age_years: float, sex: Sex | None) -> ThresholdRule | None:
         """Find the rule for a threshold and sex; None where none was tuned."""

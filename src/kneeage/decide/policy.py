@@ -16,6 +16,9 @@ from kneeage.decide.posterior import AgeDistribution, FloatArray
 from kneeage.decide.ratio import likelihood_ratio, windows_around
 
 VIRTUAL_REASON = "the bundle was trained on a virtual cohort and says nothing about a real subject"
+UNTUNED_REASON = (
+    "no threshold rule was tuned for this bundle; it decides nothing until it is recalibrated on local subjects"
+)
 NO_RULE_REASON = "the rule was tuned for other age limits, or not for subjects whose sex is {sex}"
 _BASIS = "posterior under the reference prior"
 # A probability is printed with four decimals, and never as 0 or 1.
@@ -113,6 +116,8 @@ def _decision(evidence: Evidence, manifest: BundleManifest, age_years: float) ->
             f"the bundle knows only subjects of {edges[0]:g} to {edges[-1]:g} years and cannot tell ages around "
             f"{age_years:g} apart",
         )
+    if manifest.policy.decides_nothing:
+        return ThresholdDecision.UNDETERMINED, UNTUNED_REASON
     limits = limits_for(manifest.policy, age_years, evidence.sex)
     if limits is None:
         sex = "not given" if evidence.sex is None else evidence.sex.value

@@ -25,10 +25,13 @@ from kneeage.learn.segmenter import load_segmenter
 
 OPSET = 17  # understood by every ONNX Runtime since 1.12
 AGE_OUTPUTS = ("logits", "features")
+ALL_BINS = slice(None)
 WeightStorage = Literal["float32", "float16"]
 FloatArray = NDArray[np.float32]
 # Smaller arrays (biases, shapes) stay as they are: they cost no space.
 _SMALLEST_HALVED = 256
+# Logits that lie as near to each other as this are a tie: float32 sums in another order decide it the other way.
+_TIE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Parity:
     """How far ONNX Runtime is from torch.
 
     Args:
-        largest_difference: Of any value of any output.
-        changed_labels: Positions at which another class has the highest logit.
+        largest_difference: Of any logit; of any other output, as a share of its largest value where that is over 1.
+        changed_labels: Positions at which another class has the highest logit, ties apart.
     """
 
     largest_difference: float
@@ -79,8 +82,16 @@ def export_age_model(checkpoint: Path, weights: WeightStorage = "float16") -> by
     return export_subject_model(load_age_model(checkpoint), weights)
 
 
-def export_subject_model(model: AgeModel, weights: WeightStorage = "float16") -> bytes:
+def export_subject_model(model: AgeModel, weights: WeightStorage = "float16", bins: slice = ALL_BINS) -> bytes:
     """Export an age model that is in memory; see `export_age_model`.
+
+    Args:
+        model: The age model.
+        weights: How the weights are stored; the computation is float32 in both cases.
+        bins: Age bins that it answers for.
+
+    Returns:
+        The ONNX file's bytes.
 
     Raises:
         UsageError: The model sees no image.
@@ -88,7 +99,7 @@ def export_subject_model(model: AgeModel, weights: WeightStorage = "float16") ->
     if model.settings.backbone == "none":
         raise UsageError("an age model with backbone=none sees no image and is not served; choose another backbone")
     example = {"image": torch.zeros(2, 3, 160, 160), "facts": torch.zeros(1, len(model.fact_input.names))}
-    return to_onnx(served(model), example, {"image": {0: "S", 2: "H", 3: "W"}}, weights, outputs=AGE_OUTPUTS)
+    return to_onnx(served(model, bins), example, {"image": {0: "S", 2: "H", 3: "W"}}, weights, outputs=AGE_OUTPUTS)
 
 
 def export_end_to_end(checkpoint: Path, weights: WeightStorage = "float16") -> bytes:
@@ -107,22 +118,23 @@ def export_end_to_end(checkpoint: Path, weights: WeightStorage = "float16") -> b
     return to_onnx(module.network, example, axes, weights)
 
 
-def served(model: AgeModel) -> nn.Module:
+def served(model: AgeModel, bins: slice = ALL_BINS) -> nn.Module:
     """Give the network that answers for an age model: regions (S, 3, H, W), facts (1, F) -> (1, bins), (1, D)."""
-    return _Served(model)
+    return _Served(model, bins)
 
 
 class _Served(nn.Module):
     """An age model without what only training needs."""
 
-    def __init__(self, model: AgeModel) -> None:
+    def __init__(self, model: AgeModel, bins: slice) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.bins = model, bins
 
     def forward(self, image: torch.Tensor, facts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Map regions (S, 3, H, W) and facts (1, F) to log-probabilities (1, bins) and pooled features (1, D)."""
         features = self.model.network.features(network_inputs(image, self.model.settings.inputs))
-        return self.model.judged(features, facts)
+        logits, together = self.model.judged(features, facts)
+        return logits[:, self.bins], together
 
 
 def to_onnx(
@@ -205,6 +217,14 @@ def parity(network: nn.Module, model_bytes: bytes, inputs: Mapping[str, FloatArr
     with torch.inference_mode():
         trained = network.eval()(*(torch.from_numpy(array) for array in inputs.values()))
     expected = [each.numpy() for each in (trained if isinstance(trained, tuple) else (trained,))]
-    changed = int((answered[0].argmax(1) != expected[0].argmax(1)).sum())
-    differences = [float(np.abs(a - b).max()) for a, b in zip(answered, expected, strict=True)]
-    return Parity(max(differences), changed)
+    scales = [1.0, *(max(1.0, float(np.abs(each).max())) for each in expected[1:])]
+    pairs = zip(answered, expected, scales, strict=True)
+    differences = [float(np.abs(a - b).max()) / scale for a, b, scale in pairs]
+    return Parity(float(np.max(differences)), _changed_labels(answered[0], expected[0]))
+
+
+def _changed_labels(answered: FloatArray, expected: FloatArray) -> int:
+    """Count positions of logits (N, classes, ...) at which another class wins than is expected, ties apart."""
+    winners = answered.argmax(1)[:, None]
+    lost = expected.max(1) - np.take_along_axis(expected, winners, axis=1)[:, 0]
+    return int(np.count_nonzero(lost > _TIE))

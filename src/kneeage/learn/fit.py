@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,12 +54,14 @@ def fit(
 
     Raises:
         UsageError: The machine or the started processes do not fit the settings, or TensorBoard is not installed.
+        KeyboardInterrupt: Somebody pressed Ctrl-C; the last checkpoint is kept.
     """
     require_processes(settings)
     training, last = shared_out(training, process_count(settings)), run / LAST_CHECKPOINT
     with _quiet():
         trainer = _trainer(settings, run, monitor, mode)
-        trainer.fit(module, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
+        with _interruptible():
+            trainer.fit(module, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
     best = run / BEST_CHECKPOINT
     return best if best.exists() else last
 
@@ -71,6 +74,19 @@ def _quiet() -> Iterator[None]:
         for hint in _HINTS:
             warnings.filterwarnings("ignore", message=hint)
         yield
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Undo what Lightning makes of Ctrl-C: the end of the program as if it had failed, and Ctrl-C ignored from then."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, before)
+        raise KeyboardInterrupt from None
 
 
 def _trainer(settings: FitSettings, run: Path, monitor: str, mode: str) -> lightning.Trainer:

@@ -290,12 +290,12 @@ def _known(entry: SubjectEntry) -> tuple[int, float, str]:
 def _told(entry: SubjectEntry, labels: Volume, sites: SitesSeen) -> dict[str, float]:
     """Give what an age model may be told of a subject beside image and sex; the sequence as the table names it."""
     known = subject_facts(
-        entry.sex, height_cm=entry.height_cm, weight_kg=entry.weight_kg, weighting=_weighting(entry.sequence)
+        entry.sex, height_cm=entry.height_cm, weight_kg=entry.weight_kg, weighting=weighting_of(entry.sequence)
     )
     return {name: value for name, value in (known | drawn_plate_facts(labels, sites)).items() if name != "sex"}
 
 
-def _weighting(sequence: str | None) -> str | None:
+def weighting_of(sequence: str | None) -> str | None:
     """Read T1, PD or T2 at the beginning of a sequence's name; None where it begins otherwise."""
     named = (sequence or "").upper()
     return next((each for each in ("T1", "PD", "T2") if named.startswith(each) and not named.startswith("T2*")), None)

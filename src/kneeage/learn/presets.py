@@ -109,12 +109,13 @@ def preset(name: str) -> TrainingSettings:
     return PRESETS[name]
 
 
-def overridden(settings: AnySettings, changes: Sequence[str]) -> AnySettings:
+def overridden(settings: AnySettings, changes: Sequence[str], others: Sequence[str] = ()) -> AnySettings:
     """Change settings by ``key=value``.
 
     Args:
         settings: Any of the settings; they stay as they are.
         changes: Such as ``age_model.fit.batch_size=8`` or ``age_model.age_edges_years=[10,11,12]``; values are YAML.
+        others: Keys that are known elsewhere, and may be the one that is meant where a key is unknown.
 
     Returns:
         New settings.
@@ -123,7 +124,7 @@ def overridden(settings: AnySettings, changes: Sequence[str]) -> AnySettings:
         UsageError: A change is no ``key=value``, its key is unknown, or its value does not fit.
     """
     wanted = _parsed(changes)
-    _require_known(type(settings), wanted)
+    _require_known(type(settings), wanted, others)
     merged = OmegaConf.merge(OmegaConf.create(as_json_object(settings)), wanted)
     return from_json_object(type(settings), _plain(merged))
 
@@ -171,7 +172,7 @@ def _plain(config: Any) -> Any:
     return OmegaConf.to_container(config, resolve=False)
 
 
-def _require_known(kind: type[AnySettings], raw: dict[str, Any]) -> None:
+def _require_known(kind: type[AnySettings], raw: dict[str, Any], others: Sequence[str] = ()) -> None:
     """Refuse the first unknown key and name the nearest known one."""
     known = list(_known_keys(kind))
     for key in _keys(raw):
@@ -180,7 +181,7 @@ def _require_known(kind: type[AnySettings], raw: dict[str, Any]) -> None:
         inside = [name for name in known if name.startswith(f"{key}.")]
         if inside:
             raise UsageError(f"{key} is a group of settings; name one of them, such as {inside[0]}")
-        (nearest,) = get_close_matches(key, known, n=1, cutoff=0)
+        (nearest,) = get_close_matches(key, [*others, *known], n=1, cutoff=0)
         raise UsageError(f"there is no setting {key}; the nearest is {nearest}")
 
 

@@ -347,7 +347,7 @@ def from_json_object(kind: type[AnySettings], raw: dict[str, Any]) -> AnySetting
         return TypeAdapter(kind).validate_python(raw)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise UsageError(f"the training settings do not fit {kind.__name__}: {problems}") from error
+        raise UsageError(f"settings do not fit: {problems}") from error
 
 
 def keep_settings(settings: Settings, run: Path) -> None:

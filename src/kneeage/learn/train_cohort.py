@@ -2,7 +2,7 @@
 
 ```
 RUN/  training.json (what is learnt from what)  split.csv, split.json  left_out.csv  prepared/ (cache)
-      settings.json  metrics.csv  curves.png  last.ckpt  best.ckpt
+      settings.json  metrics.csv  curves.png  last.ckpt  best.ckpt  finished.json
 ```
 Of several processes that train together, the first prepares, and the others wait for it. It also keeps other runs
 away from the folder.
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,14 @@ from kneeage.learn.age_model import train_age_model
 from kneeage.learn.data import LabelledSlices
 from kneeage.learn.end_to_end import train_end_to_end
 from kneeage.learn.export import export_segmenter
+from kneeage.learn.finished import (
+    FINISHED_FILE,
+    SPLIT_FILE,
+    TRAINING_FILE,
+    checkpoint_steps,
+    note_finished,
+    sha256_of,
+)
 from kneeage.learn.fit import BEST_CHECKPOINT
 from kneeage.learn.prepared_cohort import (
     LEFT_OUT_FILE,
@@ -50,8 +58,9 @@ from kneeage.learn.segmenter import load_segmenter, train_segmenter
 from kneeage.learn.settings import AgeModelSettings, EndToEndSettings, SegmenterSettings
 from kneeage.learn.stages import SEGMENTER_FILE, age_stage, segment_stage
 
-TRAINING_FILE, SPLIT_FILE, PREPARED_FOLDER = "training.json", "split.csv", "prepared"
+PREPARED_FOLDER = "prepared"
 _SECONDS_BETWEEN_LOOKS = 1.0
+_RUN = "a finished run of 'kneeage train segmenter'"
 
 AnySettings = SegmenterSettings | AgeModelSettings | EndToEndSettings
 
@@ -83,11 +92,13 @@ class Material:
         prepared: What came of the subjects.
         training: Files of those to learn from.
         validation: Files of those that choose the checkpoint.
+        preparation: How it was prepared, in plain values; see `Job.identity`.
     """
 
     prepared: PreparedCohort
     training: list[Path]
     validation: list[Path]
+    preparation: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @contextmanager
@@ -131,27 +142,39 @@ def prepare_material(training: CohortTraining, split: Split, runner: Runner, tel
     wanted = {*split.members(Group.TRAINING), *split.members(Group.VALIDATION)}
     entries = tuple(entry for entry in training.cohort.entries if entry.subject_id in wanted)
     cohort, folder = replace(training.cohort, entries=entries), training.run / PREPARED_FOLDER
+    job = _job(training)
     if is_first_process():
-        prepared = prepare_cohort(cohort, _job(training), folder, runner, tell)
+        prepared = prepare_cohort(cohort, job, folder, runner, tell)
         write_left_out([prepared], training.run / LEFT_OUT_FILE)
     else:
-        prepared = wait_for_cohort(cohort, _job(training), folder)
+        prepared = wait_for_cohort(cohort, job, folder)
     files = {group: prepared.files(split.members(group)) for group in (Group.TRAINING, Group.VALIDATION)}
     for group, found in files.items():
         if not found:
             raise InputRefusedError(f"no subject of the group {group.value} can be used; see {LEFT_OUT_FILE}")
-    return Material(prepared, files[Group.TRAINING], files[Group.VALIDATION])
+    return Material(prepared, files[Group.TRAINING], files[Group.VALIDATION], job.identity())
 
 
 def train(training: CohortTraining, material: Material) -> Path:
-    """Train on what was prepared, or go on.
+    """Train on what was prepared, or go on; that the training came to its end is written down last.
 
     Returns:
         The best checkpoint.
 
     Raises:
         UsageError: The folder holds a run with other settings.
+        OutputError: A file cannot be written.
     """
+    if is_first_process():
+        (training.run / FINISHED_FILE).unlink(missing_ok=True)
+    checkpoint = _trained(training, material)
+    if is_first_process():
+        note_finished(training.run, checkpoint, material.preparation, checkpoint_steps(checkpoint))
+    return checkpoint
+
+
+def _trained(training: CohortTraining, material: Material) -> Path:
+    """Train, or go on; give the best checkpoint."""
     settings, run = training.settings, training.run
     match settings:
         case SegmenterSettings():
@@ -180,7 +203,8 @@ def region_job(segmenter: Path, plane: Plane, exported: Path) -> RegionJob:
     checkpoint = segmenter / BEST_CHECKPOINT
     if is_first_process() and not exported.exists():
         with whole_file(exported) as temporary:
-            temporary.write_bytes(export_segmenter(checkpoint))
+            # Not as float16, so that it can be proved later that it answers as the checkpoint does.
+            temporary.write_bytes(export_segmenter(checkpoint, "float32"))
     _wait_for(exported)
     levels = len(load_segmenter(checkpoint).settings.widths)
     return RegionJob(exported, segment_stage(2 ** (levels - 1)), age_stage(), plane=plane)
@@ -213,16 +237,25 @@ def _require_segmenter(training: CohortTraining) -> None:
     if isinstance(training.settings, EndToEndSettings):
         _checkpoint(training)
     elif isinstance(training.settings, AgeModelSettings):
-        place = training.segmenter
-        if place is None or not any((place / name).exists() for name in (MANIFEST_FILE, BEST_CHECKPOINT)):
-            raise UsageError("the age model needs --segmenter: a bundle, or a run of 'kneeage train segmenter'")
+        _folder_with(
+            (MANIFEST_FILE, BEST_CHECKPOINT), training, f"the age model needs --segmenter: a bundle, or {_RUN}"
+        )
 
 
 def _checkpoint(training: CohortTraining) -> Path:
     """Give the checkpoint of the U-Net that is trained further."""
-    if training.segmenter is None or not (training.segmenter / BEST_CHECKPOINT).exists():
-        raise UsageError("training end to end needs --segmenter: a finished run of 'kneeage train segmenter'")
-    return training.segmenter / BEST_CHECKPOINT
+    folder = _folder_with((BEST_CHECKPOINT,), training, f"training end to end needs --segmenter: {_RUN}")
+    return folder / BEST_CHECKPOINT
+
+
+def _folder_with(names: Sequence[str], training: CohortTraining, needed: str) -> Path:
+    """Give the segmenter's folder, which must hold one of these files; else say what is needed and what was found."""
+    place = training.segmenter
+    if place is None:
+        raise UsageError(f"{needed}; none was given")
+    if not any((place / name).exists() for name in names):
+        raise UsageError(f"{needed}; {str(place)!r} {'is no such folder' if place.exists() else 'is not there'}")
+    return place
 
 
 def _begin(training: CohortTraining) -> Split:
@@ -269,7 +302,20 @@ def _facts(training: CohortTraining) -> dict[str, Any]:
         "subjects": len(training.cohort.entries),
         "split": None if training.split is None else read_split(training.split).sha256,
         "segmenter": None if segmenter is None else segmenter.name,
+        "segmenter_sha256": None if segmenter is None else segmenter_sha256(segmenter),
     }
+
+
+def segmenter_sha256(segmenter: Path) -> str:
+    """Hash the network of a segmenter: the ONNX file of a bundle, or the best checkpoint of a run.
+
+    Raises:
+        BundleError: The bundle is not whole.
+    """
+    if (segmenter / MANIFEST_FILE).exists():
+        bundle = load_bundle(segmenter)
+        return sha256_of(bundle.folder / bundle.manifest.segment.file)
+    return sha256_of(segmenter / BEST_CHECKPOINT)
 
 
 def _wait_for(place: Path) -> None:

@@ -33,6 +33,7 @@ from kneeage.learn.data import load_regions, region_files
 from kneeage.learn.export import export_age_model, export_segmenter
 from kneeage.learn.fact_input import fact_names
 from kneeage.learn.folds import deal_folds
+from kneeage.learn.packing import age_shares
 from kneeage.learn.presets import preset
 from kneeage.learn.progress import Counting, uncounted
 from kneeage.learn.segmenter import train_segmenter
@@ -323,13 +324,11 @@ def proved_seeds(manifest: BundleManifest) -> frozenset[int] | None:
     return frozenset(seeds) if split_sha256(seeds) == manifest.training_split_sha256 else None
 
 
-def split_sha256(subjects: Iterable[int]) -> str:
+def split_sha256(subjects: Iterable[int | str]) -> str:
     """Hash the sorted ids of the training and validation subjects, one a line."""
     return hashlib.sha256("\n".join(sorted(map(str, subjects))).encode()).hexdigest()
 
 
 def _training_shares(regions: Path, edges_years: list[float]) -> list[float]:
-    """Share of training subjects in each age bin, with one subject added to each so that none is empty."""
-    ages = [load_regions(path).age_years for path in region_files(regions)]
-    counts = np.histogram(ages, edges_years)[0] + 1
-    return [float(share) for share in counts / counts.sum()]
+    """Share of training subjects in each age bin."""
+    return age_shares((load_regions(path).age_years for path in region_files(regions)), edges_years)

@@ -77,24 +77,29 @@ def of_fold_segmenter() -> AuditFinding:
 
 
 def of_foreign_segmenter(
-    traces: Sequence[Traces], own_seeds: Sequence[int | None], learned: frozenset[int] | None
+    virtual: Sequence[Traces], own_seeds: Sequence[int | None], learned: frozenset[int] | None
 ) -> AuditFinding:
-    """Compare the study's subjects with those of a bundle.
+    """Compare the study's virtual subjects with those of a bundle; others cannot be among virtual ones.
 
     Args:
-        traces: Of every subject.
-        own_seeds: Seed of each, in the same order; None for one that is not virtual.
+        virtual: Of every virtual subject.
+        own_seeds: Seed of each, in the same order; None where no table says it.
         learned: Seeds that the bundle's networks saw; None where the bundle does not prove them.
     """
     if learned is None:
         return AuditFinding(SEGMENTER, AuditOutcome.UNKNOWN, "the bundle holds a hash of its subjects, not their list")
-    if None in own_seeds:
+    if not virtual:
         return AuditFinding(SEGMENTER, AuditOutcome.CLEAN, "the bundle learned from virtual subjects, these are none")
-    both = [each for each, seed in zip(traces, own_seeds, strict=True) if seed in learned]
+    both = [each for each, seed in zip(virtual, own_seeds, strict=True) if seed in learned]
     if both:
         return AuditFinding(SEGMENTER, AuditOutcome.FOUND, _names(both))
+    without = sum(seed is None for seed in own_seeds)
+    if without:
+        return AuditFinding(
+            SEGMENTER, AuditOutcome.UNKNOWN, f"no seed is known of {without} of {len(virtual)} virtual subjects"
+        )
     return AuditFinding(
-        SEGMENTER, AuditOutcome.CLEAN, f"{len(learned)} seeds, proved by the bundle's hash, and {len(traces)} others"
+        SEGMENTER, AuditOutcome.CLEAN, f"{len(learned)} seeds, proved by the bundle's hash, and {len(virtual)} others"
     )
 
 

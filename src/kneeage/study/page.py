@@ -54,6 +54,8 @@ _NAMES = {
     "adam": "Adam",
     "adamw": "AdamW",
 }
+# Below as many subjects of a group the page warns. Source: ours; with nine classes it is about three subjects of each.
+FEW_SUBJECTS = 30
 _HEADLINES = ("macro_recall", "within_one_year", "mean_absolute_error_years")
 
 
@@ -95,7 +97,7 @@ def render_page(results: StudyResults, texts: Sequence[FigureText], figures: Pat
         groups={group.value: _members(results, group) for group in Group},
         classes=results.assessment.classes,
         methods=(*method_sentences(results.settings), *results.methods),
-        missing=tuple(missing_sentences(results)),
+        missing=(*missing_sentences(results), *few_sentences(results)),
         printed=[f"{100 * mean:.1f}" for mean in PRINTED_MEANS[Measure.RECALL]],
         biology=biology_sentence(),
         leaks=[finding for finding in results.audit if finding.outcome is AuditOutcome.FOUND],
@@ -138,6 +140,18 @@ def missing_sentences(results: StudyResults) -> Iterator[str]:
     ):
         if not known:
             yield words
+
+
+def few_sentences(results: StudyResults) -> Iterator[str]:
+    """Say of which group there are too few subjects for its intervals to mean much."""
+    for group in Group:
+        subjects = results.predictions.of_group(group).subjects
+        if subjects < FEW_SUBJECTS:
+            yield (
+                f"The {group.value} group has {subjects} subjects. Below {FEW_SUBJECTS}, intervals and macro averages "
+                "carry little: a class of one or two subjects weighs as much as any other, and bootstrap draws that "
+                "miss a class average over those that are left."
+            )
 
 
 def _parts(settings: Mapping[str, object], above: str = "") -> Iterator[tuple[str, Mapping[str, object]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import floor
@@ -118,15 +118,16 @@ def in_classes(people: People, folds: int, edges_years: Sequence[float]) -> Peop
     counts = Counter(_stratum(entry) for entry in people.internal.entries)
     sexes = {sex for _, sex in counts}
     years = range(floor(edges_years[0]), floor(edges_years[-1]))
-    full = [year for year in years if all(counts[year, sex] >= folds for sex in sexes)]
-    if not sexes or len(full) < 2:
-        raise InputRefusedError(_too_few(counts, folds))
+    least = {year: min((counts[year, sex] for sex in sexes), default=0) for year in years}
+    full = _full_years(least, folds)
+    if len(full) < 2:
+        raise InputRefusedError(f"{_too_few(counts, folds)}; {_remedy(least, folds)}")
     classes = tuple(range(full[0], full[-1] + 1))
     thin = [year for year in classes if year not in full]
     if thin:
         raise InputRefusedError(
             f"{folds} folds need {folds} subjects of every completed year from {full[0]} to {full[-1]}; found "
-            f"{'; '.join(_counted(counts, year) for year in thin)}; add subjects, or take fewer folds"
+            f"{'; '.join(_counted(counts, year) for year in thin)}; {_remedy(least, folds)}"
         )
     chosen = replace(people.without(_strangers(people, classes, sexes, folds)), classes=classes)
     if not chosen.external.entries:
@@ -160,8 +161,24 @@ def _too_few(counts: Counter[Stratum], folds: int) -> str:
     found = "; ".join(_counted(counts, year) for year in sorted({year for year, _ in counts})) or "nobody"
     return (
         f"{folds} folds need two completed years or more of which the internal group has {folds} subjects each; "
-        f"found {found}; add subjects, or take fewer folds (folds=2)"
+        f"found {found}"
     )
+
+
+def _remedy(least: Mapping[int, int], folds: int) -> str:
+    """Say what to do; fewer folds only where these subjects are enough for them."""
+    enough = [fewer for fewer in range(2, folds) if _are_enough(_full_years(least, fewer))]
+    return "add subjects" + (f", or take fewer folds (folds={enough[-1]})" if enough else "")
+
+
+def _full_years(least: Mapping[int, int], folds: int) -> list[int]:
+    """Give the years of which every sex has a subject for each fold."""
+    return [year for year, subjects in least.items() if subjects >= folds]
+
+
+def _are_enough(full: Sequence[int]) -> bool:
+    """Say whether full years are two or more, and none is missing between them."""
+    return len(full) > 1 and full[-1] - full[0] == len(full) - 1
 
 
 def _counted(counts: Counter[Stratum], year: int) -> str:

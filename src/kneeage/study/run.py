@@ -247,14 +247,15 @@ def _segmenter_finding(people: People, traces: Sequence[Traces], bundle: Bundle 
     """Say whether the segmenter learned from subjects of the study."""
     if bundle is None:
         return of_fold_segmenter()
-    seeds = [_seed(people.cohort(group), entry) for group in Group for entry in people.cohort(group).entries]
-    return of_foreign_segmenter(traces, seeds, proved_seeds(bundle.manifest))
+    virtual = [each for each in traces if people.cohort(each.group).is_virtual]
+    seeds = [_seed(people.entry(each.group, each.subject_id)) for each in virtual]
+    return of_foreign_segmenter(virtual, seeds, proved_seeds(bundle.manifest))
 
 
-def _seed(cohort: Cohort, entry: SubjectEntry) -> int | None:
-    """Give the seed of a virtual subject."""
+def _seed(entry: SubjectEntry) -> int | None:
+    """Give the seed of a virtual subject, where the table says it."""
     text = entry.extra.get("seed", "")
-    return int(text) if cohort.is_virtual and text.isdecimal() else None
+    return int(text) if text.isdecimal() else None
 
 
 def _labelled(people: People, checked: Mapping[Group, PreparedCohort]) -> frozenset[str]:

@@ -97,4 +97,5 @@ def study_settings(preset_name: str, changes: Sequence[str]) -> StudySettings:
     """
     own = [change for change in changes if change.partition("=")[0] in _DEAL_KEYS]
     rest = [change for change in changes if change not in own]
-    return StudySettings(preset_name, overridden(DealSettings(), own), overridden(preset(preset_name), rest))
+    training = overridden(preset(preset_name), rest, others=_DEAL_KEYS)
+    return StudySettings(preset_name, overridden(DealSettings(), own), training)

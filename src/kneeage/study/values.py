@@ -35,6 +35,8 @@ def _lines(path: Path) -> list[list[str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             lines = list(csv.reader(stream, strict=True))
+    except FileNotFoundError:
+        raise InputRefusedError(f"{path.name!r} is not there; give a CSV file of values") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputRefusedError(f"{path.name!r} cannot be read as CSV in UTF-8 ({type(error).__name__})") from None
     while lines and not any(cell.strip() for cell in lines[-1]):

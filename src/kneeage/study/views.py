@@ -88,9 +88,12 @@ def percent(share: float) -> str:
     return NOTHING if math.isnan(share) else f"{100 * share:.1f}"
 
 
-def decimals(value: float, digits: int = 2) -> str:
-    """Write a number, with a true minus."""
-    return NOTHING if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+def decimals(value: float, digits: int = 2, *, signed: bool = False) -> str:
+    """Write a number, with a true minus and if wanted a plus; what is rounded to zero has neither."""
+    if math.isnan(value):
+        return NOTHING
+    sign = "+" if signed and round(value, digits) > 0 else ""
+    return sign + f"{value:z.{digits}f}".replace("-", "−")
 
 
 def p_value(value: float) -> str:
@@ -100,9 +103,8 @@ def p_value(value: float) -> str:
 
 def metric(name: str, value: float, *, signed: bool = False) -> str:
     """Write a metric, shares in percent, errors in years."""
-    scaled = 100 * value if name in _SHARES else value
-    sign = "+" if signed and scaled > 0 else ""
-    return sign + decimals(scaled, 1 if name in _SHARES else 2)
+    scaled, digits = (100 * value, 1) if name in _SHARES else (value, 2)
+    return decimals(scaled, digits, signed=signed)
 
 
 def between(name: str, found: Bootstrapped, *, signed: bool = False) -> str:
