@@ -9,7 +9,7 @@ import argparse
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ from tools.marked_page import filled, part_names, table
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, STUDIES, PICTURES = DOCS / "study.md", DOCS / "studies", DOCS / "images" / "studies"
 _FIGURE = re.compile(r"images/studies/([\w-]+)-(\w+)\.png")
-_SENTENCES = {
+_SENTENCES: Mapping[str, Callable[[StudyResults], Iterable[str]]] = {
     "reductions": missing_sentences,
     "shares": ceiling_sentences,
     "equivalence": lambda results: [equivalence_sentence(results)],
