@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kneeage.cli.options import AsJson, one_of
+from kneeage.cli.options import AsJson, one_of, training_extra
 from kneeage.cli.speak import answering, counting, give, resumable, show, tell
 from kneeage.core.errors import UsageError
 
@@ -147,12 +147,8 @@ def _packer() -> Callable[..., Packed]:
     Raises:
         UsageError: The training extra is not installed.
     """
-    try:
+    with training_extra("packing a bundle"):
         from kneeage.study.pack import PackRequest, pack
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"packing a bundle needs {error.name}; install it with: pip install 'kneeage[train]'"
-        ) from None
     return lambda *asked: pack(PackRequest(*asked), counting)
 
 
@@ -190,12 +186,10 @@ def _virtual_bundle_maker() -> Callable[[Path, Path, str | None, list[str]], Bun
     Raises:
         UsageError: The training extra is not installed.
     """
-    try:
+    with training_extra("making a bundle"):
         from kneeage.learn.presets import overridden
         from kneeage.learn.virtual_bundle import Part, VirtualBundleSettings, train_virtual_networks
         from kneeage.study.virtual_bundle import make_virtual_bundle
-    except ModuleNotFoundError as error:
-        raise UsageError(f"making a bundle needs {error.name}; install it with: pip install 'kneeage[train]'") from None
 
     def make(output: Path, work: Path, until: str | None, changes: list[str]) -> BundleManifest | None:
         """Make the bundle, or a part of it, with some settings changed."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,35 @@ SexGiven = Annotated[
 ]
 Lang = Annotated[str, typer.Option("--lang", metavar="en|zh", help="Language of the report.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on stdout.")]
+
+
+@contextmanager
+def training_extra(doing: str) -> Iterator[None]:
+    """Import in the block what only the training extra installs.
+
+    Args:
+        doing: What needs it, as the subject of a sentence.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{doing} needs {error.name}; install it with: pip install 'kneeage[train]'") from None
+
+
+def require_libraries(names: Sequence[str], extra: str) -> None:
+    """Check that the libraries of an extra are installed.
+
+    Raises:
+        UsageError: One is not.
+    """
+    from importlib.util import find_spec
+
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"this needs {missing[0]}; install it with: pip install 'kneeage[{extra}]'")
 
 
 def numbers(text: str) -> tuple[float, ...]:

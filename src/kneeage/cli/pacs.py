@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kneeage.cli.estimate import THRESHOLDS, ReportFolder, leave, tell_result
-from kneeage.cli.options import AsJson, BundleFolder, Lang, language, numbers, one_of
+from kneeage.cli.options import AsJson, BundleFolder, Lang, language, numbers, one_of, require_libraries
 from kneeage.cli.register import REGISTER_LIBRARIES, Database, register_url, require_extra
 from kneeage.cli.speak import answering, give, show, tell, working
 from kneeage.core.anatomy import Sex
@@ -260,11 +260,7 @@ def _require_extra() -> None:
     Raises:
         UsageError: One is not.
     """
-    from importlib.util import find_spec
-
-    missing = [name for name in ("pynetdicom", "dicomweb_client", "prometheus_client") if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"this needs {missing[0]}; install it with: pip install 'kneeage[pacs]'")
+    require_libraries(("pynetdicom", "dicomweb_client", "prometheus_client"), "pacs")
 
 
 def _let_in(host: str, allow: list[str] | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kneeage.cli.options import require_libraries
 from kneeage.core.errors import UsageError
 
 Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of the workstation.", show_default=False)]
@@ -36,11 +37,7 @@ def require_extra(needed: Sequence[str] = LIBRARIES) -> None:
     Raises:
         UsageError: One is not.
     """
-    from importlib.util import find_spec
-
-    missing = [name for name in needed if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"this needs {missing[0]}; install it with: pip install 'kneeage[web]'")
+    require_libraries(needed, "web")
 
 
 def register_url(data: Path, given: str | None) -> str:

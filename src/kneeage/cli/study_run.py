@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kneeage.cli.options import runner_on
+from kneeage.cli.options import runner_on, training_extra
 from kneeage.cli.speak import counting, give, resumable, tell
 from kneeage.core.errors import UsageError
 
@@ -81,10 +81,8 @@ def _modules() -> tuple[ModuleType, ModuleType]:
     Raises:
         UsageError: The training extra is not installed.
     """
-    try:
+    with training_extra("a study"):
         from kneeage.study import run, settings
-    except ModuleNotFoundError as error:
-        raise UsageError(f"a study needs {error.name}; install it with: pip install 'kneeage[train]'") from None
     return run, settings
 
 

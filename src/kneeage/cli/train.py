@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kneeage.cli.options import one_of, runner_on
+from kneeage.cli.options import one_of, runner_on, training_extra
 from kneeage.cli.speak import LOUDNESS, counting, give, resumable, tell
-from kneeage.core.errors import UsageError
 
 if TYPE_CHECKING:
     from kneeage.core.workers import Runner
@@ -84,10 +83,8 @@ def _settings(name: str) -> TrainingSettings:
     Raises:
         UsageError: There is none of this name, or the training extra is not installed.
     """
-    try:
+    with training_extra("training"):
         from kneeage.learn.presets import PRESETS
-    except ModuleNotFoundError as error:
-        raise UsageError(f"training needs {error.name}; install it with: pip install 'kneeage[train]'") from None
     return PRESETS[one_of("preset", name, list(PRESETS))]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from kneeage.cohort.folder import Cohort
 from kneeage.cohort.split import Group
@@ -89,6 +90,11 @@ class Trained:
     def models(self) -> tuple[AgeModel, ...]:
         """The age models."""
         return tuple(load_age_model(run.checkpoint) for run in self.ages)
+
+    @cached_property
+    def unet(self) -> nn.Module | None:
+        """The segmenter of the run; None where it is a bundle's."""
+        return None if self.segmenter is None else load_segmenter(self.segmenter.checkpoint).network
 
     def used(self, group: Group) -> list[str]:
         """Give the subjects that any age model used, sorted."""
@@ -247,10 +253,9 @@ def _compared(
     trained: Trained, networks: Mapping[str, bytes], material: _Material, subject: str, bins: slice
 ) -> Iterator[tuple[str, Parity]]:
     """Compare every network on one subject."""
-    if trained.segmenter is not None:
+    if trained.unet is not None:
         image = padded_to_multiple(material.slices(subject), trained.segment_stage.size_multiple)
-        network = load_segmenter(trained.segmenter.checkpoint).network
-        yield SEGMENTER_FILE, parity(network, networks[SEGMENTER_FILE], {"image": image})
+        yield SEGMENTER_FILE, parity(trained.unet, networks[SEGMENTER_FILE], {"image": image})
     stage = trained.age_stage
     inputs = material.regions(subject, stage.fact_names)
     for name, model in zip(stage.files, trained.models, strict=True):

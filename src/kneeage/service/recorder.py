@@ -279,15 +279,17 @@ class _Clerk:
         facts = event.facts
         question = {**facts.get("question", {}), "sex": facts.get("sex")} if "question" in facts else {}
         order = Order(RunKind.ESTIMATE, question, facts.get("bundle"))
-        row = queued(self.examination(event), NODE, order, number, event.at)
-        ended = {"state": state.value, "stage": "done", "progress": 1.0, "finished_at": event.at}
-        pen.connection.execute(insert(RUNS).values(**{**row, **ended, **values}))
+        self._insert(pen, event, order, number, state, **values)
 
     def _add_documents(self, pen: Pen, event: Event, number: int) -> None:
         """Write the row of the documents of a run, which came with its answer."""
-        row = queued(self.examination(event), NODE, Order(RunKind.DOCUMENTS, {}, None, number), None, event.at)
-        ended = {"state": RunState.DONE.value, "stage": "done", "progress": 1.0, "finished_at": event.at}
-        pen.connection.execute(insert(RUNS).values(**{**row, **ended}))
+        self._insert(pen, event, Order(RunKind.DOCUMENTS, {}, None, number), None, RunState.DONE)
+
+    def _insert(self, pen: Pen, event: Event, order: Order, number: int | None, state: RunState, **values: Any) -> None:
+        """Write the row of work of the node that ended."""
+        row = queued(self.examination(event), NODE, order, number, event.at)
+        ended = {"state": state.value, "stage": "done", "progress": 1.0, "finished_at": event.at}
+        pen.connection.execute(insert(RUNS).values(**{**row, **ended, **values}))
 
     def _move(self, pen: Pen, event: Event, state: CaseState, starts: tuple[CaseState, ...], **values: Any) -> None:
         """Say where the examination stands, unless it stands elsewhere, or the workstation works on it."""
