@@ -55,7 +55,8 @@ bench-tight: $(DEVELOPMENT) ## show that virtual images carry the latents; write
 	$(BIN)/python -m benchmarks.tight_world
 
 bundle: $(DEVELOPMENT) ## make the bundle that ships, from seeds; hours; goes on where it stopped; takes CHANGES="key=value ..."
-	$(BIN)/kneeage bundle make -o build/virtual-knee --work work/virtual-bundle $(CHANGES)
+	test -e build/virtual-knee || $(BIN)/kneeage bundle make -o build/virtual-knee --work work/virtual-bundle $(CHANGES)
+	$(BIN)/kneeage bundle tune build/virtual-knee --work work/virtual-bundle $(CHANGES)
 
 bench-forensic: $(DEVELOPMENT) ## measure a bundle on fresh virtual subjects; writes benchmarks/results/; hours; needs SIZES="--seed N"
 	$(BIN)/python -m benchmarks.forensic $(SIZES)

@@ -1,4 +1,4 @@
-"""``kneeage bundle show``, ``verify``, ``make`` and ``recalibrate``."""
+"""``kneeage bundle show``, ``verify``, ``make``, ``tune`` and ``recalibrate``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from kneeage.core.anatomy import Plane, Sex
-from kneeage.core.manifest import AgeStage, BundleManifest, Calibration, Lineage, SegmentStage
+from kneeage.core.manifest import (
+    AgeStage,
+    BundleManifest,
+    Calibration,
+    Lineage,
+    SegmentStage,
+    ThresholdPolicy,
+    ThresholdRule,
+)
 from kneeage.io.bundle import load_bundle, write_bundle
 from kneeage.learn.progress import Counting
 from kneeage.learn.virtual_bundle import Part, VirtualBundleSettings
@@ -90,6 +98,7 @@ def test_make_tells_what_was_made_and_its_numbers(
     assert asked == [(tmp_path / "new", tmp_path / "work", 7)]
     assert done.stdout == "mae_years\t1.25\n"
     assert "Made toy 1.2" in done.stderr
+    assert "next: kneeage bundle tune" in done.stderr
 
 
 def test_make_stops_after_a_part(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +125,31 @@ def test_make_without_the_training_extra_says_how_to_get_it(
     done = run("bundle", "make", "-o", tmp_path / "new")
     assert done.exit_code == 2
     assert "pip install 'kneeage[train]'" in done.stderr
+
+
+def test_tune_tells_how_many_rules_can_decide(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = [ThresholdRule(age_years=18, sex=None, at_least_probability=0.9), ThresholdRule(age_years=18, sex=Sex.MALE)]
+
+    def tune(bundle: Path, work: Path, settings: VirtualBundleSettings, counting: Counting) -> BundleManifest:
+        assert (bundle, work, settings.tuning_per_group) == (folder, tmp_path, 7)
+        with counting("Making it") as advance:
+            advance(1, 1)
+        return load_bundle(folder).manifest.model_copy(update={"policy": ThresholdPolicy(rules=rules)})
+
+    monkeypatch.setattr("kneeage.study.virtual_rule.tune_virtual_bundle", tune)
+    done = run("bundle", "tune", folder, "--work", tmp_path, "tuning_per_group=7")
+    assert done.stdout == f"{folder}\n"
+    assert "Tuned toy 1.2: 1 of 2 rules" in done.stderr
+
+
+def test_tune_refuses_the_bundle_of_others(run: Run, folder: Path, tmp_path: Path) -> None:
+    before = (folder / "SHA256SUMS").read_bytes()
+    done = run("bundle", "tune", folder, "--work", tmp_path / "work")
+    assert done.exit_code == 3
+    assert "kneeage bundle recalibrate" in done.stderr
+    assert (folder / "SHA256SUMS").read_bytes() == before
 
 
 def test_recalibrate_tells_before_and_after(

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import forensic
+from kneeage.core.anatomy import Sex
 from kneeage.core.errors import InputRefusedError, OutputError, UsageError
 from kneeage.core.manifest import BundleManifest
-from kneeage.io.bundle import DATASHEET_FILE, SHIPPED_BUNDLE, load_bundle
+from kneeage.io.bundle import DATASHEET_FILE, SHIPPED_BUNDLE, load_bundle, write_bundle
 from kneeage.io.lock import only_run
 from kneeage.learn import virtual_bundle as networks
 from kneeage.learn.settings import AgeModelSettings, FitSettings, SegmenterSettings
@@ -29,6 +30,7 @@ from kneeage.learn.virtual_regions import make_regions
 from kneeage.report.reference import packed, unpacked
 from kneeage.study import virtual_bundle as making
 from kneeage.study.virtual_bundle import make_virtual_bundle
+from kneeage.study.virtual_rule import tune_virtual_bundle
 from tests.learn.pretended import pretend_regions
 from tests.report.rich import knees
 
@@ -81,6 +83,16 @@ def made(work: Path) -> BundleManifest:
     return make_virtual_bundle(work / "bundle", work, TINY)
 
 
+@pytest.fixture(scope="module")
+def tuned(made: BundleManifest, work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the bundle whose rule was tuned, with nothing of the work folder that its networks come from."""
+    assert made.name
+    folder = tmp_path_factory.mktemp("tuned")
+    shutil.copytree(work / "bundle", folder / "bundle")
+    tune_virtual_bundle(folder / "bundle", folder / "rule", TINY)
+    return folder / "bundle"
+
+
 def test_a_bundle_says_all_that_was_fitted(made: BundleManifest, work: Path) -> None:
     bundle = load_bundle(work / "bundle")
     assert bundle.manifest == made
@@ -89,10 +101,45 @@ def test_a_bundle_says_all_that_was_fitted(made: BundleManifest, work: Path) -> 
     assert made.age.fact_names[:3] == ["sex", "height_cm", "height_known"]
     assert made.held_out["subjects"] == 2
     assert made.held_out["dice_distal_femur_bone"] == 0.9
-    assert {rule.age_years for rule in made.policy.rules} == {12, 14, 16, 18}
-    assert all(rule.at_least_probability is None for rule in made.policy.rules)
+    assert not made.policy.rules
+    assert not made.policy.calibrated
     assert None not in (made.references, made.novelty, made.quality_limits)
     assert made.growth_limits
+
+
+def test_a_rule_is_tuned_with_the_bundle_alone(made: BundleManifest, tuned: Path) -> None:
+    found = load_bundle(tuned).manifest
+    assert found.model_copy(update={"policy": made.policy, "training": made.training}) == made
+    assert {rule.age_years for rule in found.policy.rules} == {12, 14, 16, 18}
+    assert all(rule.at_least_probability is None for rule in found.policy.rules)
+    (rule,) = (rule for rule in found.policy.rules if rule.age_years == 18 and rule.sex is Sex.MALE)
+    assert (rule.subjects_below, rule.subjects_above) == (1, 1)
+    assert rule.errors is not None
+    assert found.training["tuning_subjects_per_sex_and_window"] == 1
+
+
+def test_tuning_replaces_the_card_and_keeps_the_networks(made: BundleManifest, work: Path, tuned: Path) -> None:
+    assert load_bundle(tuned).files() == load_bundle(work / "bundle").files()
+    before, after = ((folder / "MODEL_CARD.md").read_text() for folder in (work / "bundle", tuned))
+    assert "| none was tuned | any | 0.99000 | 0.01000 |" in before
+    assert "| 18 | male | never | never |" in after
+    assert made.training_split_sha256 in after
+
+
+def test_a_rule_is_tuned_again_from_what_is_there(tuned: Path, work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work / "bundle", tmp_path / "bundle")
+    assert tune_virtual_bundle(tmp_path / "bundle", tuned.parent / "rule", TINY) == load_bundle(tuned).manifest
+
+
+def test_only_a_bundle_of_these_subjects_is_tuned(work: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(work / "bundle")
+    other = bundle.manifest.model_copy(update={"name": "other"})
+    write_bundle(tmp_path / "other", other, bundle.files(), "card")
+    before = (tmp_path / "other" / "SHA256SUMS").read_bytes()
+    with pytest.raises(InputRefusedError, match=r"other 0\.4\.0 was not made by 'kneeage bundle make'"):
+        tune_virtual_bundle(tmp_path / "other", tmp_path / "rule", TINY)
+    assert (tmp_path / "other" / "SHA256SUMS").read_bytes() == before
+    assert not (tmp_path / "rule").exists()
 
 
 def test_a_bundle_says_on_which_grids_it_is_valid(made: BundleManifest) -> None:
@@ -142,6 +189,7 @@ def test_it_is_made_part_by_part(work: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "training").exists()
     train_virtual_networks(tmp_path, TINY, until=Part.COHORTS)
     assert len(list((tmp_path / "test" / "facts").iterdir())) == TINY.test_subjects
+    assert not (tmp_path / "tuning").exists()
     assert not list(tmp_path.glob("age_*"))
 
 
@@ -158,9 +206,8 @@ def test_two_runs_do_not_share_a_work_folder(tmp_path: Path) -> None:
         train_virtual_networks(tmp_path, TINY)
 
 
-@pytest.mark.usefixtures("made")
-def test_fresh_subjects_are_measured_against_the_best_readers(work: Path, tmp_path: Path) -> None:
-    bundle, sizes = load_bundle(work / "bundle"), forensic.Sizes(seed=3, subjects=6, per_group=1, segmented=2)
+def test_fresh_subjects_are_measured_against_the_best_readers(tuned: Path, tmp_path: Path) -> None:
+    bundle, sizes = load_bundle(tuned), forensic.Sizes(seed=3, subjects=6, per_group=1, segmented=2)
     forensic.make_cohorts(tmp_path, bundle, sizes, workers=1)
     numbers = forensic.measure(forensic.Measured(bundle, tmp_path), sizes)
     assert numbers["drawing"]["subjects"] == 2

@@ -77,7 +77,10 @@ def make_bundle(
         ),
     ] = None,
 ) -> None:
-    """Make the virtual bundle from seeds: paint, train, calibrate, test. Takes hours; needs the extra `train`."""
+    """Make the virtual bundle from seeds: paint, train, calibrate, test. Takes hours; needs the extra `train`.
+
+    Its threshold rule is tuned afterwards: kneeage bundle tune.
+    """
     from kneeage.io.output import require_free
 
     require_free(output)
@@ -86,9 +89,38 @@ def make_bundle(
     if manifest is None:
         tell(f"Made everything up to the {until} in {str(work)!r}; without --until the same command goes on.")
         return
-    tell(f"Made {manifest.name} {manifest.version}; its numbers on held-out virtual subjects:")
+    tell(
+        f"Made {manifest.name} {manifest.version}. Its threshold rule is not tuned; next: kneeage bundle tune. "
+        "Its numbers on held-out virtual subjects:"
+    )
     for name, value in manifest.held_out.items():
         give(f"{name}\t{value:g}")
+
+
+@app.command("tune")
+@resumable
+def tune_bundle(
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Bundle of 'bundle make'; its manifest and card are replaced.")
+    ],
+    work: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Folder of what is made on the way; a broken-off run goes on from it."),
+    ] = Path("work/virtual-bundle"),
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Other sizes, such as tuning_per_group=400.", show_default=False),
+    ] = None,
+) -> None:
+    """Tune the virtual bundle's threshold rule on fresh virtual subjects. Takes hours; needs the extra `train`."""
+    manifest = _virtual_bundle_tuner()(bundle, work, changes or [])
+    rules = manifest.policy.rules
+    decide = sum(rule.at_least_probability is not None or rule.below_probability is not None for rule in rules)
+    tell(
+        f"Tuned {manifest.name} {manifest.version}: {decide} of {len(rules)} rules (threshold and sex) can decide; "
+        "the others had too few subjects."
+    )
+    give(str(bundle))
 
 
 @app.command("pack")
@@ -201,6 +233,21 @@ def _virtual_bundle_maker() -> Callable[[Path, Path, str | None, list[str]], Bun
         return None
 
     return make
+
+
+def _virtual_bundle_tuner() -> Callable[[Path, Path, list[str]], BundleManifest]:
+    """Load what tunes the threshold rule of the virtual bundle.
+
+    Raises:
+        UsageError: The training extra is not installed.
+    """
+    with training_extra("tuning a bundle"):
+        from kneeage.learn.presets import overridden
+        from kneeage.learn.virtual_bundle import VirtualBundleSettings
+        from kneeage.study.virtual_rule import tune_virtual_bundle
+    return lambda bundle, work, changes: tune_virtual_bundle(
+        bundle, work, overridden(VirtualBundleSettings(), changes), counting
+    )
 
 
 def _table(rows: dict[str, str], title: str | None = None) -> Table:

@@ -56,6 +56,9 @@ _FIRST_SEEDS = {
     "counting": 26_000_000,
     "test": 28_000_000,
 }
+# Cohorts that the networks, and what is fitted after them, come from; and those that the threshold rule comes from.
+NETWORK_COHORTS = ("training", "validation", "calibration", "test")
+RULE_COHORTS = ("tuning", "counting", "test")
 # Windows of two years on both sides of every threshold.
 WINDOWS_YEARS = tuple(
     pairwise(float(age) for age in np.arange(min(DEFAULT_THRESHOLDS_YEARS) - 2, max(DEFAULT_THRESHOLDS_YEARS) + 3, 2))
@@ -148,7 +151,7 @@ def train_virtual_networks(
     until: Part = Part.NETWORKS,
     counting: Counting = uncounted,
 ) -> dict[str, bytes]:
-    """Make everything up to the networks, and the regions of all cohorts.
+    """Make everything up to the networks, and the regions of the cohorts that they and their limits come from.
 
     Args:
         work: Folder of what is made on the way; a broken-off run goes on from it.
@@ -163,19 +166,19 @@ def train_virtual_networks(
         UsageError: The work folder holds runs with other settings, other subjects, or another segmenter's regions.
         OutputError: A folder cannot be written, or another run makes the same.
     """
-    with _only_run(work):
+    with only_one(work):
         networks = {
             SEGMENTER_FILE: exported(work / SEGMENTER_FILE, lambda: export_segmenter(_train_segmenter(work, settings)))
         }
         if until is not Part.SEGMENTER:
-            _make_cohorts(work, settings, counting)
+            make_cohorts(work, settings, region_job(work, settings), NETWORK_COHORTS, counting)
         if until is Part.NETWORKS:
             for place, name in enumerate(age_files(settings.ensemble)):
                 networks[name] = exported(work / name, _age_maker(work, settings, place))
     return networks
 
 
-def _only_run(work: Path) -> AbstractContextManager[None]:
+def only_one(work: Path) -> AbstractContextManager[None]:
     """Keep other runs away from a work folder."""
     work.mkdir(parents=True, exist_ok=True)
     lock = work / _LOCK_FILE
@@ -201,14 +204,32 @@ def _train_segmenter(work: Path, settings: VirtualBundleSettings) -> Path:
     return train_segmenter(training, validation, settings.segmenter, work / "segmenter")
 
 
-def _make_cohorts(work: Path, settings: VirtualBundleSettings, counting: Counting) -> None:
-    """Make the regions of all cohorts; truth is measured where something is fitted or judged on it."""
-    job = region_job(work, settings)
-    for name, people in settings.people().items():
+def make_cohorts(
+    work: Path,
+    settings: VirtualBundleSettings,
+    job: RegionJob,
+    names: Sequence[str],
+    counting: Counting,
+) -> None:
+    """Make the regions of some cohorts; truth is measured where something is fitted or judged on it.
+
+    Args:
+        work: Folder of the cohorts.
+        settings: How large they are.
+        job: How regions are made.
+        names: Which of ``settings.people()``.
+        counting: Shows how far each is.
+
+    Raises:
+        UsageError: A folder holds other subjects, or regions that were made in another way.
+        OutputError: A folder cannot be written.
+    """
+    people = settings.people()
+    for name in names:
         own = replace(job, whole_series=name == "test", with_truth=name in ("calibration", "test"))
-        require_nobody_else(work / name, people)
+        require_nobody_else(work / name, people[name])
         with counting(f"Making the {name} cohort") as tell:
-            make_regions(work / name, people, own, settings.workers, tell)
+            make_regions(work / name, people[name], own, settings.workers, tell)
 
 
 def _age_maker(work: Path, settings: VirtualBundleSettings, place: int) -> Callable[[], bytes]:
@@ -302,8 +323,6 @@ def _sizes(settings: VirtualBundleSettings) -> dict[str, int]:
         "age_models": settings.ensemble,
         "validation_subjects": settings.validation_subjects,
         "calibration_subjects": settings.calibration_subjects,
-        "tuning_subjects_per_sex_and_window": settings.tuning_per_group,
-        "counting_subjects_per_sex_and_window": settings.counting_per_group,
     }
 
 

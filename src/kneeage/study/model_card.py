@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from kneeage.core.manifest import BundleManifest, ThresholdRule
+from kneeage.core.manifest import BundleManifest, ThresholdPolicy, ThresholdRule
 from kneeage.core.result import ErrorRate
 from kneeage.learn.virtual_bundle import GRID_MARGIN
 from kneeage.study.reference_knees import CANDIDATES, PICTURE_MM
@@ -37,7 +37,7 @@ def model_card(manifest: BundleManifest) -> str:
         rows="\n".join(f"| {name.replace('_', ' ')} | {value:g} |" for name, value in manifest.held_out.items()),
         limit=manifest.policy.limit,
         window=manifest.policy.window_years,
-        policy="\n".join(_policy_row(rule) for rule in manifest.policy.rules) or "| none was tuned |" + " |" * 9,
+        policy="\n".join(_policy_rows(manifest.policy)),
         temperature=calibration.temperature,
         calibration_subjects=calibration.subjects,
         conformal=_conformal(manifest),
@@ -73,6 +73,14 @@ def _filled(template: str, manifest: BundleManifest, **values: object) -> str:
         split=manifest.training_split_sha256,
         **values,
     )
+
+
+def _policy_rows(policy: ThresholdPolicy) -> list[str]:
+    """Write every threshold rule as a row, or the limits that stand in where none was tuned."""
+    if policy.rules:
+        return [_policy_row(rule) for rule in policy.rules]
+    limits = [_limit(policy.at_least_probability), _limit(policy.below_probability)]
+    return [_row(["none was tuned", "any", *limits, *["not counted"] * 6])]
 
 
 def _policy_row(rule: ThresholdRule) -> str:

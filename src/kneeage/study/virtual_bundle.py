@@ -1,7 +1,8 @@
-"""The bundle that ships, end to end from seeds: networks, then everything that is fitted and counted after them.
+"""The bundle that ships, from seeds: networks, then everything that is fitted after them but the threshold rule.
 
-The networks and the regions of all cohorts lie in the work folder (``kneeage.learn.virtual_bundle``), and so do the
-pictures of the reference knees; what else follows takes minutes and is done anew every time.
+The networks and the regions of the cohorts lie in the work folder (``kneeage.learn.virtual_bundle``), and so do the
+pictures of the reference knees; what else follows takes minutes and is done anew every time. The rule is tuned on the
+finished bundle (``kneeage.study.virtual_rule``).
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Sex
-from kneeage.core.manifest import BundleManifest, Calibration, ThresholdPolicy
+from kneeage.core.manifest import BundleManifest, Calibration
 from kneeage.core.result import PlateReport
 from kneeage.decide.prior import training_prior
-from kneeage.decide.question import DEFAULT_THRESHOLDS_YEARS
 from kneeage.infer.engine import Network
 from kneeage.infer.growth_limits import fit_growth_limits
 from kneeage.infer.novelty import fit_novelty
@@ -28,20 +28,15 @@ from kneeage.learn.judge import Judged, Told, graded, judge, load_networks
 from kneeage.learn.progress import Counting, uncounted
 from kneeage.learn.virtual_bundle import VirtualBundleSettings, train_virtual_networks, virtual_manifest
 from kneeage.learn.virtual_regions import Facts, read_facts
-from kneeage.phantom.cohort.presets import PRESETS
-from kneeage.study.ceiling_policy import ceiling_policies
 from kneeage.study.conformal import fit_conformal
 from kneeage.study.held_out import held_out_numbers
 from kneeage.study.model_card import datasheet, model_card
 from kneeage.study.predicted import Predicted, predicted
 from kneeage.study.reference_knees import REFERENCE_KNEES_FILE, make_reference_knees
 from kneeage.study.references import Graded, fit_references
-from kneeage.study.tuning import count_errors, tune_policy
 
 # Cohorts of uniform ages whose plates were drawn by a segmenter that never saw them.
 _UNIFORM = ("training", "validation", "calibration")
-# Of the simulated subjects that the best readers' rule is tuned and counted on.
-_READER_SEEDS = (31_000_001, 31_000_002)
 _BLIND = Told(sex=False)
 # Folder of the reference knees' pictures in the work folder.
 _PICTURES = "reference_knees"
@@ -84,7 +79,7 @@ class Material:
 def make_virtual_bundle(
     folder: Path, work: Path, settings: VirtualBundleSettings | None = None, counting: Counting = uncounted
 ) -> BundleManifest:
-    """Make the bundle from seeds.
+    """Make the bundle from seeds, without a tuned threshold rule.
 
     Args:
         folder: Folder of the bundle; one that lies there is replaced.
@@ -107,27 +102,25 @@ def make_virtual_bundle(
         files[REFERENCE_KNEES_FILE] = make_reference_knees(work / _PICTURES, workers=settings.workers, tell=tell)
     manifest = _with(virtual_manifest(work, settings), reference_knees=REFERENCE_KNEES_FILE)
     material = Material(work, load_networks(work, manifest, settings.workers), counting)
-    manifest = fitted(material, manifest, settings)
+    manifest = fitted(material, manifest)
     numbers = held_out_numbers(manifest, material.judged("test", manifest), read_facts(work / "test"))
     manifest = manifest.model_copy(update={"held_out": numbers})
     write_bundle(folder, manifest, files | {DATASHEET_FILE: datasheet(manifest).encode()}, model_card(manifest))
     return manifest
 
 
-def fitted(material: Material, manifest: BundleManifest, settings: VirtualBundleSettings) -> BundleManifest:
-    """Fit all that is fitted after the networks.
+def fitted(material: Material, manifest: BundleManifest) -> BundleManifest:
+    """Fit all that is fitted after the networks but the threshold rule.
 
     Args:
         material: Cohorts and networks.
         manifest: Of a bundle of which nothing is fitted yet.
-        settings: How large everything is.
     """
     manifest = _with(manifest, calibration=fit_sharpness(material, manifest))
     calibration_subjects = material.predictions("calibration", manifest)
     source = "a fresh virtual cohort of uniform ages"
     conformal = fit_conformal(calibration_subjects, manifest, source=source)
     manifest = _with(manifest, calibration=manifest.calibration.model_copy(update={"conformal": conformal}))
-    manifest = _with(manifest, policy=_policy(material, manifest, settings))
     return _with(manifest, **_limits(material, manifest))
 
 
@@ -141,16 +134,6 @@ def fit_sharpness(material: Material, manifest: BundleManifest) -> Calibration:
         subjects=len(found.facts),
         thickness=fit_thickness(read_facts(material.work / "calibration")),
     )
-
-
-def _policy(material: Material, manifest: BundleManifest, settings: VirtualBundleSettings) -> ThresholdPolicy:
-    """Tune the threshold rule, and count its errors and those of the best readers on other subjects."""
-    thresholds, edges = DEFAULT_THRESHOLDS_YEARS, manifest.age_edges_years
-    policy = tune_policy(material.predictions("tuning", manifest), thresholds)
-    subjects = len(settings.people()["tuning"])
-    readers = ceiling_policies(PRESETS["forensic"], edges, thresholds, subjects=subjects, seeds=_READER_SEEDS)
-    fresh = [*material.predictions("counting", manifest), *material.predictions("test", manifest)]
-    return count_errors(policy, fresh, readers)
 
 
 def _limits(material: Material, manifest: BundleManifest) -> dict[str, object]:
