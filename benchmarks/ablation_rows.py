@@ -91,8 +91,6 @@ ROWS = (
     Row("resnet18", "network", "ResNet-18", (*_SMALL, "backbone=resnet18")),
     Row("pd", "sequence", "PD instead of T1", weighting=PD, beside="default"),
     Row("t2", "sequence", "T2 instead of T1", weighting=T2, beside="default"),
-    Row("pd-raw", "sequence", "PD, grey value alone", ("inputs=raw",), weighting=PD, beside="raw"),
-    Row("t2-raw", "sequence", "T2, grey value alone", ("inputs=raw",), weighting=T2, beside="raw"),
 )
 
 
