@@ -52,6 +52,7 @@ class Pipeline:
     """What the commands asked of the pipeline, and what it answers."""
 
     outcome: Outcome = Outcome.ESTIMATED
+    warnings: tuple[str, ...] = ()
     error: Exception | None = None
     asked: dict[str, object] = field(default_factory=dict)
 
@@ -59,7 +60,7 @@ class Pipeline:
         self.asked = {"path": path, **options}
         if self.error is not None:
             raise self.error
-        return SimpleNamespace(result=answer(self.outcome))
+        return SimpleNamespace(result=answer(self.outcome).model_copy(update={"warnings": list(self.warnings)}))
 
     def write_documents(
         self, _examination: object, folder: Path, lang: str, dicom: str | None = None, *, pdf: bool = False

@@ -10,6 +10,7 @@ import pytest
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import BundleError, GeometryError, OutputError
 from kneeage.core.result import Outcome
+from kneeage.pipeline import VIRTUAL_WARNING
 from kneeage.report.dicom import extra
 from tests.cli.conftest import Pipeline, Run
 
@@ -20,6 +21,13 @@ def test_words_go_to_stderr_and_nothing_to_stdout(run: Run, stand_in: Pipeline, 
     assert "Most probable age 16.5 years; the model puts 95 % probability on 14.9 to 18.1 years." in done.stderr
     assert str(tmp_path / "out" / "report.html") in done.stderr.replace("\n", "")
     assert stand_in.asked["path"] == Path("knee")
+
+
+def test_warnings_are_said_with_the_answer(run: Run, stand_in: Pipeline, tmp_path: Path) -> None:
+    stand_in.warnings = (VIRTUAL_WARNING, "the subject may be younger")
+    lines = run("estimate", "knee", "-o", tmp_path / "out").stderr.splitlines()
+    assert "Warning: the subject may be younger" in lines
+    assert not [line for line in lines if VIRTUAL_WARNING in line]
 
 
 @pytest.mark.usefixtures("stand_in")

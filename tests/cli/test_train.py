@@ -167,7 +167,7 @@ def test_a_segmenter_that_finds_nothing_leaves_everybody_out(
 ) -> None:
     done = train("age", cohort, "-o", tmp_path / "age", "--segmenter", segmenter, *AGE)
     assert done.exit_code == 3
-    assert "no subject of the group training can be used; see left_out.csv" in done.stderr
+    assert "no subject of the group training can be used;" in done.stderr
     with (tmp_path / "age" / "left_out.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 3
 

@@ -118,7 +118,7 @@ def test_small_class_is_named_with_its_sex() -> None:
 
 @pytest.mark.parametrize(
     ("smallest", "remedy"),
-    [(4, "leave these classes out, add subjects, or take 4 folds$"), (1, "leave these classes out, or add subjects$")],
+    [(4, "take the rows of these classes out of the table, add subjects, or take 4 folds$"), (1, "take the rows of these classes out of the table, or add subjects$")],
 )
 def test_fewer_folds_are_advised_only_where_they_would_do(smallest: int, remedy: str) -> None:
     with pytest.raises(InputRefusedError, match=remedy):

@@ -41,6 +41,15 @@ def test_changes_reach_nested_settings_and_leave_the_preset_alone() -> None:
     assert preset("default") == TrainingSettings()
 
 
+def test_a_number_of_steps_takes_the_place_of_epochs() -> None:
+    assert overridden(preset("paper"), ["end_to_end.fit.max_steps=3"]).end_to_end.fit.epochs is None
+    assert overridden(preset("paper").end_to_end, ["fit.max_steps=3"]).fit.epochs is None
+    assert overridden(preset("paper"), ["segmenter.fit.max_steps=3"]).end_to_end.fit.epochs == 200
+    both = ["end_to_end.fit.max_steps=3", "end_to_end.fit.epochs=1"]
+    with pytest.raises(UsageError, match=r"end_to_end\.fit\.max_steps and end_to_end\.fit\.epochs both say how long"):
+        overridden(preset("paper"), both)
+
+
 def test_changes_suit_any_settings() -> None:
     assert overridden(SegmenterSettings(), ["fit.max_minutes=1.5", "size=128"]).fit.max_minutes == 1.5
     assert overridden(AgeModelSettings(), []) == AgeModelSettings()

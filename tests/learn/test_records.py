@@ -31,6 +31,7 @@ def test_where_there_is_no_terminal_a_line_a_minute_says_how_long_it_will_take(
         bar.on_train_batch_end(trainer)
     bar.on_train_end()
     assert capsys.readouterr().err.splitlines() == [
+        "training: going on after step 200",
         "training: step 210, 21 % done, about 92 min left",
         "training: step 220, 22 % done, about 85 min left",
     ]

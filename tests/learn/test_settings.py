@@ -46,5 +46,8 @@ def test_a_run_may_be_made_longer(tmp_path: Path) -> None:
 
 def test_a_run_with_other_settings_is_refused(tmp_path: Path) -> None:
     keep_settings(SegmenterSettings(), tmp_path)
-    with pytest.raises(UsageError, match="other settings"):
-        keep_settings(replace(SegmenterSettings(), size=128), tmp_path)
+    other = replace(SegmenterSettings(), size=128, fit=FitSettings(steps_per_epoch=7))
+    with pytest.raises(
+        UsageError, match=r"other settings \(fit\.steps_per_epoch: 250 there, 7 here, size: 256 there, 128 here\)"
+    ):
+        keep_settings(other, tmp_path)

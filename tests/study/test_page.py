@@ -98,7 +98,9 @@ def test_a_split_by_slice_is_labelled(tmp_path: Path) -> None:
 def test_missing_folds_are_said(tmp_path: Path) -> None:
     words = _plain(_page(small(folds=4), tmp_path))
     assert "2 of 4 folds are not done yet" in words
-    assert "Not done yet: fold 2, 3 of 4." in words
+    assert "Not done yet: fold 2, 3 of 4. Internal subjects of these folds have no predictions" in words
+    leaky = _plain(_page(small(folds=4, split_by=SplitBy.SLICE), tmp_path))
+    assert "Not done yet: fold 2, 3 of 4. Slices of these folds have no predictions" in leaky
 
 
 def test_a_whole_study_misses_nothing(enough: StudyResults, tmp_path: Path) -> None:

@@ -288,6 +288,7 @@ def test_the_counter_example_says_what_it_is_everywhere(study: Path, cohort: Pat
     results = study_results(run)
     assert results.name.startswith(LEAKY_WORDS)
     assert results.methods[0].startswith(LEAKY_WORDS)
+    assert [group.name for group in results.groups] == ["internal", "external"]
     assert {each.outcome for each in results.audit} > {AuditOutcome.FOUND}
 
 
@@ -318,6 +319,34 @@ def test_one_image_under_two_names_is_refused_before_anything_is_trained(own: Pa
         InputRefusedError, match=r"the same pixels under two subject identifiers: 'V.*' \(fold \d\) and"
     ):
         begin(request(own, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_study_that_was_begun_outlives_a_refusal(own: Path, tmp_path: Path) -> None:
+    begin(request(own, tmp_path / "run"))
+    first, *_, last = read_csv(own / "subjects.csv")
+    for column in ("image", "labels"):
+        shutil.copy(own / first[column], own / last[column])
+    with pytest.raises(InputRefusedError, match="the same pixels"):
+        begin(request(own, tmp_path / "run"))
+    assert (tmp_path / "run" / "split.csv").exists()
+
+
+def test_a_run_of_a_training_is_no_bundle(cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "segmenter").mkdir()
+    (tmp_path / "segmenter" / "training.json").touch()
+    with pytest.raises(UsageError, match="'segmenter' is the run of a training; a study takes the segmenter of a"):
+        begin(request(cohort, tmp_path / "run", segmenter=tmp_path / "segmenter"))
+
+
+@pytest.mark.parametrize("part", ["segmenter", "age_model"])
+def test_what_tensorboard_needs_is_asked_first(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    monkeypatch.setattr("kneeage.learn.records.find_spec", lambda _name: None)
+    with pytest.raises(UsageError, match="needs tensorboard"):
+        begin(request(cohort, tmp_path / "run", changes=[f"{part}.fit.tensorboard=true"]))
+    assert not (tmp_path / "run").exists()
 
 
 def test_virtual_subjects_are_cleared_of_having_taught_the_segmenter_by_their_seeds_alone(

@@ -124,6 +124,7 @@ def pdf_option(lang: str, *, pdf: bool) -> None:
 
 def tell_result(result: Result, folder: Path) -> None:
     """Say what was found and where the report is."""
+    from kneeage.pipeline import VIRTUAL_WARNING
     from kneeage.report.summary import reason_lines, summary, virtual_sentences
     from kneeage.report.words import words
 
@@ -132,6 +133,9 @@ def tell_result(result: Result, folder: Path) -> None:
         tell(sentence)
     for name, message, advice in reason_lines(result, say):
         tell(f"- {name}: {message}. {advice}")
+    for warning in result.warnings:
+        if warning != VIRTUAL_WARNING:
+            tell(f"Warning: {warning}")
     tell(f"Draft report: {folder / 'report.html'}")
 
 

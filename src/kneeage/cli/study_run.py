@@ -34,7 +34,7 @@ def run_study(
             metavar="[KEY=VALUE ...]", help="Settings, such as folds=5 age_model.fit.max_steps=100.", show_default=False
         ),
     ] = None,
-    preset: Annotated[str, typer.Option(metavar="paper|default", help="Settings to begin from.")] = "default",
+    preset: Annotated[str, typer.Option(metavar="default|paper|forensic", help="Settings to begin from.")] = "default",
     external_subset: Annotated[
         str | None,
         typer.Option(

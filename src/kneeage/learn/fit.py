@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from kneeage.core.errors import UsageError
 from kneeage.learn.metrics_file import METRICS_FILE, MetricsFile
 from kneeage.learn.processes import process_count, require_processes, shared_out
-from kneeage.learn.records import Bar, Records, tensorboard_logger
+from kneeage.learn.records import Bar, Records, require_tensorboard, tensorboard_logger
 from kneeage.learn.schedule import Budget
 from kneeage.learn.settings import FitSettings
 
@@ -57,6 +57,7 @@ def fit(
         KeyboardInterrupt: Somebody pressed Ctrl-C; the last checkpoint is kept.
     """
     require_processes(settings)
+    require_tensorboard(settings)
     training, last = shared_out(training, process_count(settings)), run / LAST_CHECKPOINT
     with _quiet():
         trainer = _trainer(settings, run, monitor, mode)

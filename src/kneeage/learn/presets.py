@@ -29,6 +29,8 @@ from kneeage.learn.settings import (
 )
 
 CONFIG_FILE = "config.yaml"
+# Ends of the keys that say how long a training is.
+_STEPS, _EPOCHS = "fit.max_steps", "fit.epochs"
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ def preset(name: str) -> TrainingSettings:
 def overridden(settings: AnySettings, changes: Sequence[str], others: Sequence[str] = ()) -> AnySettings:
     """Change settings by ``key=value``.
 
+    A number of steps takes the place of the epochs that a preset may have.
+
     Args:
         settings: Any of the settings; they stay as they are.
         changes: Such as ``age_model.fit.batch_size=8`` or ``age_model.age_edges_years=[10,11,12]``; values are YAML.
@@ -121,9 +125,10 @@ def overridden(settings: AnySettings, changes: Sequence[str], others: Sequence[s
         New settings.
 
     Raises:
-        UsageError: A change is no ``key=value``, its key is unknown, or its value does not fit.
+        UsageError: A change is no ``key=value``, its key is unknown, its value does not fit, or a training is given
+            both epochs and steps.
     """
-    wanted = _parsed(changes)
+    wanted = _parsed([*changes, *_no_epochs(changes)])
     _require_known(type(settings), wanted, others)
     merged = OmegaConf.merge(OmegaConf.create(as_json_object(settings)), wanted)
     return from_json_object(type(settings), _plain(merged))
@@ -153,6 +158,17 @@ def load_config(kind: type[AnySettings], path: Path) -> AnySettings:
         raise UsageError(f"{path.name} must hold keys and values; found {type(raw).__name__}")
     _require_known(kind, raw)
     return from_json_object(kind, raw)
+
+
+def _no_epochs(changes: Sequence[str]) -> Iterator[str]:
+    """Give the changes that follow from giving a training steps: it has no epochs."""
+    values = {key: value for key, _, value in (change.partition("=") for change in changes)}
+    for key in values:
+        if key.endswith(_STEPS):
+            epochs = key.removesuffix(_STEPS) + _EPOCHS
+            if values.get(epochs, "null") != "null":
+                raise UsageError(f"{key} and {epochs} both say how long a training is; give one of them")
+            yield f"{epochs}=null"
 
 
 def _parsed(changes: Sequence[str]) -> dict[str, Any]:

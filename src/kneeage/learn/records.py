@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from kneeage.core.errors import UsageError
 from kneeage.learn.curves import CURVES_FILE, draw_curves
 from kneeage.learn.metrics_file import METRICS_FILE, MetricsFile
 from kneeage.learn.schedule import Budget
+from kneeage.learn.settings import FitSettings
 
 TENSORBOARD_FOLDER = "tensorboard"
 # Drawing takes about half a second, and a tiny training validates all the time.
@@ -86,6 +88,8 @@ class Bar(Callback):
         """Show the bar."""
         self._began = self._said = time.monotonic()
         self._before = self._budget.progress(trainer.global_step)
+        if trainer.is_global_zero and trainer.global_step:
+            self._progress.console.print(f"training: going on after step {trainer.global_step:,}", highlight=False)
         if trainer.is_global_zero and self._progress.console.is_terminal:
             self._progress.start()
 
@@ -122,21 +126,25 @@ class Bar(Callback):
             self._progress.console.print(words, highlight=False)
 
 
+def require_tensorboard(settings: FitSettings) -> None:
+    """Check, before anything is prepared, that what TensorBoard reads can be written where it is asked for.
+
+    Raises:
+        UsageError: The extra is not installed.
+    """
+    if settings.tensorboard and find_spec("tensorboard") is None:
+        raise UsageError(
+            "fit.tensorboard=true needs tensorboard; install it with: pip install 'kneeage[tensorboard]', "
+            f"or leave it off: {METRICS_FILE} holds the same numbers"
+        )
+
+
 def tensorboard_logger(run: Path) -> Logger:
     """Log the same metrics for TensorBoard.
 
     Args:
         run: Folder of the run.
-
-    Raises:
-        UsageError: The extra is not installed.
     """
     from lightning.pytorch.loggers import TensorBoardLogger
 
-    try:
-        return TensorBoardLogger(run, name=TENSORBOARD_FOLDER, version="", default_hp_metric=False)
-    except ModuleNotFoundError:
-        raise UsageError(
-            "fit.tensorboard=true needs tensorboard; install it with: pip install 'kneeage[tensorboard]', "
-            f"or leave it off: {METRICS_FILE} holds the same numbers"
-        ) from None
+    return TensorBoardLogger(run, name=TENSORBOARD_FOLDER, version="", default_hp_metric=False)

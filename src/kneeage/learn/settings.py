@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -361,13 +362,26 @@ def keep_settings(settings: Settings, run: Path) -> None:
     path = run / SETTINGS_FILE
     if path.exists():
         begun = from_json_object(type(settings), json.loads(path.read_text(encoding="utf-8")))
-        if _lasting(begun) != _lasting(settings):
-            raise UsageError(f"{run} holds a run with other settings; choose another folder, or resume with its own")
+        other = ", ".join(_differences(as_json_object(_lasting(begun)), as_json_object(_lasting(settings))))
+        if other:
+            raise UsageError(
+                f"{run} holds a run with other settings ({other}); choose another folder, or resume with its own"
+            )
     run.mkdir(parents=True, exist_ok=True)
     # Several processes of one training may do this at once: none may find half a file.
     temporary = path.with_name(f".{os.getpid()}.part.{path.name}")
     temporary.write_text(json.dumps(as_json_object(settings), indent=2) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def _differences(there: Mapping[str, Any], asked: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Name the keys whose values differ, with both values."""
+    for name, value in asked.items():
+        before = there.get(name)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            yield from _differences(before, value, f"{above}{name}.")
+        elif value != before:
+            yield f"{above}{name}: {json.dumps(before)} there, {json.dumps(value)} here"
 
 
 def _lasting(settings: Settings) -> Settings:

@@ -54,6 +54,7 @@ from kneeage.learn.prepared_cohort import (
     write_left_out,
 )
 from kneeage.learn.processes import is_first_process, require_processes
+from kneeage.learn.records import require_tensorboard
 from kneeage.learn.segmenter import load_segmenter, train_segmenter
 from kneeage.learn.settings import AgeModelSettings, EndToEndSettings, SegmenterSettings
 from kneeage.learn.stages import SEGMENTER_FILE, age_stage, segment_stage
@@ -112,11 +113,13 @@ def own_run(training: CohortTraining) -> Iterator[Split]:
         Who learns and who validates.
 
     Raises:
-        UsageError: The settings do not fit the processes, no segmenter was given, or the folder holds another run.
+        UsageError: The settings do not fit the processes or what is installed, no segmenter was given, or the folder
+            holds another run.
         InputRefusedError: The split does not fit the cohort.
         OutputError: The folder cannot be written, or another run has it.
     """
     require_processes(training.settings.fit)
+    require_tensorboard(training.settings.fit)
     _require_segmenter(training)
     split = _begin(training)
     if not is_first_process():
@@ -151,7 +154,9 @@ def prepare_material(training: CohortTraining, split: Split, runner: Runner, tel
     files = {group: prepared.files(split.members(group)) for group in (Group.TRAINING, Group.VALIDATION)}
     for group, found in files.items():
         if not found:
-            raise InputRefusedError(f"no subject of the group {group.value} can be used; see {LEFT_OUT_FILE}")
+            raise InputRefusedError(
+                f"no subject of the group {group.value} can be used; {training.run / LEFT_OUT_FILE} says why of each"
+            )
     return Material(prepared, files[Group.TRAINING], files[Group.VALIDATION], job.identity())
 
 

@@ -128,7 +128,7 @@ def study_results(run: Path) -> StudyResults:
         folds=settings.deal.folds,
         predictions=predictions,
         assessment=_assessment(predictions, metrics),
-        groups=_groups(run),
+        groups=_groups(run, leaky=settings.leaky),
         slice_confusions={group: _slice_confusions(metrics, group) for group in Group},
         logs=logs,
         dice=tuple(dice for each in metrics for dice in _dice(each)),
@@ -200,11 +200,14 @@ def _population(plan: dict[str, Any]) -> str:
     return both[0] if both[0] == both[1] else " and ".join(both)
 
 
-def _groups(run: Path) -> tuple[GroupSummary, ...]:
-    """Count subjects as Table 1 does: the first fold's training and validation group, and the external one."""
+def _groups(run: Path, *, leaky: bool) -> tuple[GroupSummary, ...]:
+    """Count subjects as Table 1 does: the first fold's training and validation group, and the external one.
+
+    Where slices were dealt out, a subject is in no group of a fold, and the internal ones are counted together.
+    """
     rows = read_csv(run / SUBJECTS_FILE)
     entries = [_entry(row) for row in rows]
-    places = {f"{row['group']} {row['subject_id']}": _column(row) for row in rows}
+    places = {f"{row['group']} {row['subject_id']}": row["group"] if leaky else _column(row) for row in rows}
     return tuple(group for group in summarize_groups(entries, places) if group.name in places.values())
 
 

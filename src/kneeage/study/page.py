@@ -126,8 +126,9 @@ def missing_sentences(results: StudyResults) -> Iterator[str]:
     """Say what the study does not have."""
     if results.missing_folds:
         folds = ", ".join(str(fold) for fold in results.missing_folds)
+        absent = "Slices" if results.split_by is SplitBy.SLICE else "Internal subjects"
         yield (
-            f"Not done yet: fold {folds} of {results.folds}. Internal subjects of these folds have no predictions, and "
+            f"Not done yet: fold {folds} of {results.folds}. {absent} of these folds have no predictions, and "
             "external subjects fewer votes; all numbers are of the folds that are done."
         )
     yield from results.reductions

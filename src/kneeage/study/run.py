@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,9 +18,11 @@ from kneeage.core.errors import InputRefusedError, UsageError
 from kneeage.core.workers import Runner, in_turn, on_cluster
 from kneeage.io.bundle import Bundle, load_bundle
 from kneeage.io.output import replace_file, require_free
+from kneeage.learn.finished import TRAINING_FILE
 from kneeage.learn.prepared_cohort import PreparedCohort, prepare_cohort
 from kneeage.learn.presets import save_config
 from kneeage.learn.progress import Counting
+from kneeage.learn.records import require_tensorboard
 from kneeage.learn.virtual_bundle import proved_seeds
 from kneeage.study.audit import (
     Traces,
@@ -132,17 +135,43 @@ def begin_study(request: StudyRequest, run: Runner, *, say: Say, counting: Count
 
     Raises:
         UsageError: An option cannot be, or the folder holds a study that was begun otherwise.
-        InputRefusedError: The cohorts cannot carry the study.
+        InputRefusedError: The cohorts cannot carry the study; a folder that was begun for it is taken away again.
     """
     settings, folder = request.settings, Path(request.output).absolute()
     bundle = _bundle(request)
     _require_folds(request.folds, settings.deal.folds)
+    for each in (settings.training.segmenter, settings.training.age_model, settings.training.end_to_end):
+        require_tensorboard(each.fit)
     people = read_people(request.internal, request.external, request.external_subset)
     in_classes(people, settings.deal.folds, settings.edges_years)
+    new = not (folder / PLAN_FILE).exists()
     _write_plan(folder, request, people, bundle)
     if settings.leaky:
         say(f"{LEAKY_WORDS}: slices of one subject fall into several folds; the numbers are worth nothing else")
-    checked = _check(people, folder, settings, run, counting)
+    try:
+        checked = _check(people, folder, settings, run, counting)
+        job, findings = _deal(folder, settings, people, bundle, checked)
+    except InputRefusedError:
+        if new:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _write_beginning(folder, job.people, job.split, findings, job.labelled)
+    _say_who(job.people, job.labelled, say)
+    return job
+
+
+def _deal(
+    folder: Path,
+    settings: StudySettings,
+    people: People,
+    bundle: Bundle | None,
+    checked: Mapping[Group, PreparedCohort],
+) -> tuple[FoldJob, tuple[AuditFinding, ...]]:
+    """Deal the subjects that can be read out to the folds, and audit the deal.
+
+    Raises:
+        InputRefusedError: Too few are left, the audit found a leak, or labels are missing.
+    """
     refused = [Excluded(group, name, why) for group, each in checked.items() for name, why in each.left_out.items()]
     people = in_classes(people.without(refused), settings.deal.folds, settings.edges_years)
     split = make_folds(people.internal.entries, settings.deal.folds, settings.deal.split_seed)
@@ -151,9 +180,7 @@ def begin_study(request: StudyRequest, run: Runner, *, say: Say, counting: Count
     require_clean(findings)
     labelled = _labelled(people, checked)
     _require_labels(labelled, split, needed=bundle is None)
-    _write_beginning(folder, people, split, findings, labelled)
-    _say_who(people, labelled, say)
-    return FoldJob(folder, settings, people, split, labelled, bundle)
+    return FoldJob(folder, settings, people, split, labelled, bundle), tuple(findings)
 
 
 def _bundle(request: StudyRequest) -> Bundle | None:
@@ -162,6 +189,11 @@ def _bundle(request: StudyRequest) -> Bundle | None:
         return None
     if request.settings.training.model == END_TO_END:
         raise UsageError("a U-Net that is trained end to end begins inside each fold; leave --segmenter out")
+    if (request.segmenter / TRAINING_FILE).exists():
+        raise UsageError(
+            f"{request.segmenter.name!r} is the run of a training; a study takes the segmenter of a bundle, or trains "
+            "one inside each fold where --segmenter is left out"
+        )
     return load_bundle(request.segmenter)
 
 

@@ -88,7 +88,7 @@ def study_settings(preset_name: str, changes: Sequence[str]) -> StudySettings:
     """Put a preset and changes to it together.
 
     Args:
-        preset_name: ``default`` or ``paper``.
+        preset_name: ``default``, ``paper`` or ``forensic``.
         changes: ``key=value``: ``folds``, ``split_seed``, ``split_by``, ``recipe``, ``plane``, or a setting of the
             trainings, such as ``age_model.fit.max_steps=100``.
 

@@ -154,6 +154,13 @@ def test_each_measure_gets_its_own_decision() -> None:
     assert found["at_least_18"] == pytest.approx(0.5)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_year_without_subjects_is_nobodys() -> None:
+    ages = Ages(16, np.array([0.5, 0.0, 0.5]), per_year=1)
+    found = _readings(np.array([[0.7, 0.0, 0.3], [0.2, 0.0, 0.8]]), ages)
+    assert found["balanced_year"].tolist() == [0, 2]
+
+
 def test_threshold_rates_are_shares_of_those_on_each_side() -> None:
     at_least = np.array([0.1, 0.96, 0.55, 0.45, 0.55, 0.96, 0.45, 0.1])
     age_years = np.array([10.0, 12.0, 17.0, 17.9, 18.0, 19.0, 20.0, 21.0])

@@ -399,11 +399,13 @@ def _readings(chances: FloatArray, ages: Ages) -> dict[str, FloatArray]:
     """Give every decision and summary of posteriors, shape (n, a); arrays of shape (n,)."""
     points, years = ages.points, len(ages.year_weights)
     by_year = chances.reshape(len(chances), years, ages.per_year).sum(axis=2)
+    # A year without subjects is nobody's, whatever its chances are divided by.
+    shares = np.where(ages.year_weights > 0, ages.year_weights, np.inf)
     cumulated = np.cumsum(chances, axis=1)
     mean = chances @ points
     readings = {
         "year": by_year.argmax(axis=1),
-        "balanced_year": (by_year / ages.year_weights).argmax(axis=1),
+        "balanced_year": (by_year / shares).argmax(axis=1),
         "middle_year": _middle_year(by_year),
         "median": points[np.argmax(cumulated >= 0.5, axis=1)],
         "sd": np.sqrt(np.maximum(chances @ points**2 - mean**2, 0.0)),
