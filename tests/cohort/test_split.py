@@ -118,7 +118,10 @@ def test_small_class_is_named_with_its_sex() -> None:
 
 @pytest.mark.parametrize(
     ("smallest", "remedy"),
-    [(4, "take the rows of these classes out of the table, add subjects, or take 4 folds$"), (1, "take the rows of these classes out of the table, or add subjects$")],
+    [
+        (4, "take the rows of these classes out of the table, add subjects, or take 4 folds$"),
+        (1, "take the rows of these classes out of the table, or add subjects$"),
+    ],
 )
 def test_fewer_folds_are_advised_only_where_they_would_do(smallest: int, remedy: str) -> None:
     with pytest.raises(InputRefusedError, match=remedy):
@@ -128,7 +131,7 @@ def test_fewer_folds_are_advised_only_where_they_would_do(smallest: int, remedy:
 def test_eight_to_two_needs_three_of_a_class() -> None:
     assert len(make_eight_to_two(subjects({10: 3}), 0).members(Group.VALIDATION)) == 1
     with pytest.raises(
-        InputRefusedError, match=r"8:2 split needs at least 3 .* age year 10: 2; leave .* add subjects$"
+        InputRefusedError, match=r"8:2 split needs at least 3 .* age year 10: 2; take .* add subjects$"
     ):
         make_eight_to_two(subjects({10: 2}), 0)
 

@@ -21,6 +21,7 @@ COLUMNS = ("subject_id", "group", "fold")
 # Source: PAPER, "split": 8:2 of each age year; a fifth, rounded to the nearest whole number (half up), is validation.
 PARTS_OF_EIGHT_TO_TWO = 5
 _LISTED = 5
+_LEAVE_OUT = "take the rows of these classes out of the table"
 
 # A class: completed age year, and the sex where both sexes are in the cohort.
 AgeClass = tuple[int, str]
@@ -126,7 +127,7 @@ def make_folds(entries: Sequence[SubjectEntry], folds: int, seed: int | RandomNu
     classes = _classes(entries)
     least = min(map(len, classes.values()))
     fewer = f", add subjects, or take {least} folds" if least > 1 else ", or add subjects"
-    _require_at_least(folds, classes, f"{folds} folds need", f"take the rows of these classes out of the table{fewer}")
+    _require_at_least(folds, classes, f"{folds} folds need", f"{_LEAVE_OUT}{fewer}")
     return _drawn(entries, seed, _FoldPlaces(folds), f"{folds} folds of each class")
 
 
@@ -145,7 +146,7 @@ def make_eight_to_two(entries: Sequence[SubjectEntry], seed: int | RandomNumbers
         InputRefusedError: A class is too small for both groups, a subject is there twice, or the table is too short.
     """
     # A fifth of three, 0.6, is the first that rounds to one.
-    _require_at_least(3, _classes(entries), "an 8:2 split needs", "take the rows of these classes out of the table, or add subjects")
+    _require_at_least(3, _classes(entries), "an 8:2 split needs", f"{_LEAVE_OUT}, or add subjects")
     return _drawn(entries, seed, _eight_to_two_places, "8:2 of each class")
 
 

@@ -74,14 +74,14 @@ GRID_MARGIN = 1.18
 
 def _segmenter_settings() -> SegmenterSettings:
     """Set the segmenter of the shipped bundle."""
-    fit = FitSettings(batch_size=12, learning_rate=5e-3, max_steps=6000, steps_per_epoch=250, workers=1)
+    fit = FitSettings(batch_size=12, learning_rate=5e-3, max_steps=3705, steps_per_epoch=250, workers=1)
     return SegmenterSettings(fit=fit)
 
 
 def _age_settings() -> AgeModelSettings:
     """Set the age model of the shipped bundle."""
     settings = preset("forensic").age_model
-    return replace(settings, fit=replace(settings.fit, max_steps=8000, steps_per_epoch=250, workers=1))
+    return replace(settings, fit=replace(settings.fit, max_steps=4000, steps_per_epoch=250, workers=1))
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,12 @@ class VirtualBundleSettings:
 
     pool_subjects: Count = 420
     pool_validation_subjects: Count = 40
-    training_subjects: Count = 3000
-    validation_subjects: Count = 200
-    calibration_subjects: Count = 1200
+    training_subjects: Count = 1600
+    validation_subjects: Count = 120
+    calibration_subjects: Count = 600
     tuning_per_group: Count = 410
     counting_per_group: Count = 180
-    test_subjects: Count = 200
+    test_subjects: Count = 100
     segmenter: SegmenterSettings = field(default_factory=_segmenter_settings)
     age_model: AgeModelSettings = field(default_factory=_age_settings)
     ensemble: Count = 1
