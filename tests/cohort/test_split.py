@@ -130,9 +130,7 @@ def test_fewer_folds_are_advised_only_where_they_would_do(smallest: int, remedy:
 
 def test_eight_to_two_needs_three_of_a_class() -> None:
     assert len(make_eight_to_two(subjects({10: 3}), 0).members(Group.VALIDATION)) == 1
-    with pytest.raises(
-        InputRefusedError, match=r"8:2 split needs at least 3 .* age year 10: 2; take .* add subjects$"
-    ):
+    with pytest.raises(InputRefusedError, match=r"8:2 split needs at least 3 .* age year 10: 2; take .* add subjects$"):
         make_eight_to_two(subjects({10: 2}), 0)
 
 
