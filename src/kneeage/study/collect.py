@@ -208,7 +208,8 @@ def _groups(run: Path, *, leaky: bool) -> tuple[GroupSummary, ...]:
     rows = read_csv(run / SUBJECTS_FILE)
     entries = [_entry(row) for row in rows]
     places = {f"{row['group']} {row['subject_id']}": row["group"] if leaky else _column(row) for row in rows}
-    return tuple(group for group in summarize_groups(entries, places) if group.name in places.values())
+    found = [group for group in summarize_groups(entries, places) if group.name in places.values()]
+    return tuple(sorted(found, key=lambda group: group.name == _EXTERNAL))
 
 
 def _entry(row: dict[str, str]) -> SubjectEntry:
