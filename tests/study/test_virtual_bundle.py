@@ -119,10 +119,15 @@ def test_a_rule_is_tuned_with_the_bundle_alone(made: BundleManifest, tuned: Path
 
 
 def test_tuning_replaces_the_card_and_keeps_the_networks(made: BundleManifest, work: Path, tuned: Path) -> None:
-    assert load_bundle(tuned).files() == load_bundle(work / "bundle").files()
+    kept, first = (load_bundle(folder).files() for folder in (tuned, work / "bundle"))
+    assert "- tuning subjects per sex and window: 1\n" in kept.pop(DATASHEET_FILE).decode()
+    assert "tuning subjects" not in first.pop(DATASHEET_FILE).decode()
+    assert kept == first
     before, after = ((folder / "MODEL_CARD.md").read_text() for folder in (work / "bundle", tuned))
     assert "| none was tuned | any | 0.99000 | 0.01000 |" in before
     assert "| 18 | male | never | never |" in after
+    assert "No limit of this bundle was\ntuned" in before
+    assert "stays under 1.0% among subjects of each sex up to\n2 years" in after
     assert made.training_split_sha256 in after
 
 

@@ -26,6 +26,10 @@ Folder = Annotated[
     Path | None,
     typer.Argument(metavar="[FOLDER]", help="Bundle; the one that is shipped if not given.", show_default=False),
 ]
+Work = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder of what is made on the way; a broken-off run goes on from it.")
+]
+WORK = Path("work/virtual-bundle")
 
 
 @app.command("show")
@@ -59,10 +63,7 @@ def verify_bundle(folder: Folder = None) -> None:
 @resumable
 def make_bundle(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="New folder of the bundle.")],
-    work: Annotated[
-        Path,
-        typer.Option(metavar="DIR", help="Folder of what is made on the way; a broken-off run goes on from it."),
-    ] = Path("work/virtual-bundle"),
+    work: Work = WORK,
     until: Annotated[
         str | None,
         typer.Option(
@@ -103,10 +104,7 @@ def tune_bundle(
     bundle: Annotated[
         Path, typer.Argument(metavar="BUNDLE", help="Bundle of 'bundle make'; its manifest and card are replaced.")
     ],
-    work: Annotated[
-        Path,
-        typer.Option(metavar="DIR", help="Folder of what is made on the way; a broken-off run goes on from it."),
-    ] = Path("work/virtual-bundle"),
+    work: Work = WORK,
     changes: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Other sizes, such as tuning_per_group=400.", show_default=False),

@@ -35,8 +35,7 @@ def model_card(manifest: BundleManifest) -> str:
         slice_spacing=_range_mm(manifest.slice_spacing_mm, 1),
         sexes=" and ".join(sex.value for sex in manifest.sexes),
         rows="\n".join(f"| {name.replace('_', ' ')} | {value:g} |" for name, value in manifest.held_out.items()),
-        limit=manifest.policy.limit,
-        window=manifest.policy.window_years,
+        rule=_rule(manifest.policy),
         policy="\n".join(_policy_rows(manifest.policy)),
         temperature=calibration.temperature,
         calibration_subjects=calibration.subjects,
@@ -73,6 +72,22 @@ def _filled(template: str, manifest: BundleManifest, **values: object) -> str:
         split=manifest.training_split_sha256,
         **values,
     )
+
+
+def _rule(policy: ThresholdPolicy) -> str:
+    """Say how the threshold rule came about."""
+    if not policy.rules:
+        return """\
+No limit of this bundle was
+tuned, and nobody's errors were counted: the two probabilities below are conventions, and every decision that rests on
+them is called uncalibrated."""
+    window = f"{policy.window_years:g}"
+    return f"""\
+The limits were tuned so
+that the upper 95 % Wilson bound of either error stays under {policy.limit:.1%} among subjects of each sex up to
+{window} years from the threshold. The errors were counted on other subjects. "Undetermined" is an answer: where
+biology tells no more, most subjects get it; (a) and (b) are the undetermined shares of the best readers of virtual
+knees under the same limit, who know all true latents, or those of the plates alone."""
 
 
 def _policy_rows(policy: ThresholdPolicy) -> list[str]:

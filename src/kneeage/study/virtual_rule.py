@@ -11,14 +11,14 @@ from pathlib import Path
 from kneeage.core.errors import InputRefusedError
 from kneeage.core.manifest import BundleManifest, ThresholdPolicy
 from kneeage.decide.question import DEFAULT_THRESHOLDS_YEARS
-from kneeage.io.bundle import load_bundle, write_bundle
+from kneeage.io.bundle import DATASHEET_FILE, load_bundle, write_bundle
 from kneeage.learn.judge import load_networks
 from kneeage.learn.progress import Counting, uncounted
 from kneeage.learn.virtual_bundle import BUNDLE_NAME, RULE_COHORTS, VirtualBundleSettings, make_cohorts, only_one
 from kneeage.learn.virtual_regions import RegionJob
 from kneeage.phantom.cohort.presets import PRESETS
 from kneeage.study.ceiling_policy import ceiling_policies
-from kneeage.study.model_card import model_card
+from kneeage.study.model_card import datasheet, model_card
 from kneeage.study.tuning import count_errors, tune_policy
 from kneeage.study.virtual_bundle import Material
 
@@ -32,7 +32,7 @@ def tune_virtual_bundle(
     """Tune the threshold rule of a virtual bundle, count its errors, and write both into the bundle.
 
     Args:
-        folder: Folder of the bundle; its manifest and model card are replaced.
+        folder: Folder of the bundle; its manifest, model card and datasheet are replaced.
         work: Folder of the subjects; a broken-off run goes on from it.
         settings: How many there are; as for the shipped bundle when None.
         counting: Shows how far each part is.
@@ -61,7 +61,8 @@ def tune_virtual_bundle(
         }
         tuned = {"policy": _policy(material, manifest, settings), "training": manifest.training | sizes}
         manifest = manifest.model_copy(update=tuned)
-        write_bundle(folder, manifest, bundle.files(), model_card(manifest))
+        files = bundle.files() | {DATASHEET_FILE: datasheet(manifest).encode()}
+        write_bundle(folder, manifest, files, model_card(manifest))
     return manifest
 
 
