@@ -45,7 +45,7 @@ from kneeage.phantom.cohort.pool import PoolSettings, SlicePool, paint_pool
 from kneeage.phantom.cohort.subject import FORENSIC_AGES_YEARS
 from kneeage.prepare.recipe import DEFAULT
 
-BUNDLE_NAME, BUNDLE_VERSION = "virtual-knee", "0.4.0"
+BUNDLE_NAME, BUNDLE_VERSION = "virtual-knee", "0.5.0"
 _LOCK_FILE = "run.lock"
 # First seed of each cohort, far enough apart never to meet: cohorts about thresholds take 100,000 seeds for each group.
 _FIRST_SEEDS = {
@@ -74,7 +74,7 @@ GRID_MARGIN = 1.18
 
 def _segmenter_settings() -> SegmenterSettings:
     """Set the segmenter of the shipped bundle."""
-    fit = FitSettings(batch_size=12, learning_rate=5e-3, max_steps=3705, steps_per_epoch=250, workers=1)
+    fit = FitSettings(batch_size=12, learning_rate=5e-3, max_steps=5000, steps_per_epoch=250, workers=1)
     return SegmenterSettings(fit=fit)
 
 
@@ -106,7 +106,7 @@ class VirtualBundleSettings:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    pool_subjects: Count = 420
+    pool_subjects: Count = 600
     pool_validation_subjects: Count = 40
     training_subjects: Count = 1600
     validation_subjects: Count = 120

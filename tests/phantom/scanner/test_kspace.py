@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kneeage.phantom.scanner.kspace import Sampling, acquire, draw_sampling, move_fat, rolled
+from kneeage.phantom.scanner.kspace import Sampling, acquire, draw_sampling, moved, rolled
 
 SIDE = 96
 SHARP = Sampling(phase_axis=0, acquired_mm=(0.1, 0.1), apodisation=0.0, fat_shift_mm=0.0)
@@ -34,14 +34,13 @@ def block() -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("phase_axis", [0, 1])
 @pytest.mark.parametrize("pixels", [-2.5, 1.0, 2.25])
-def test_fat_moves_by_the_stated_pixels_along_the_frequency_axis(phase_axis: int, pixels: float) -> None:
-    sampling = replace(SHARP, phase_axis=phase_axis, fat_shift_mm=pixels * 0.5)
-    moved = move_fat(block(), 0.5, sampling)
-    centre = np.array([(moved * places).sum() / moved.sum() for places in np.indices(moved.shape)])
+def test_signal_moves_by_the_stated_pixels_along_the_frequency_axis(phase_axis: int, pixels: float) -> None:
+    shifted = moved(block(), pixels * 0.5, 0.5, replace(SHARP, phase_axis=phase_axis))
+    centre = np.array([(shifted * places).sum() / shifted.sum() for places in np.indices(shifted.shape)])
     expected = np.full(2, 47.5)
     expected[1 - phase_axis] += pixels
     np.testing.assert_allclose(centre, expected, atol=1e-3)
-    assert moved.sum() == pytest.approx(block().sum(), rel=1e-5)
+    assert shifted.sum() == pytest.approx(block().sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("acquired_mm", [0.6, 1.0])

@@ -116,10 +116,26 @@ def test_suppressed_series_show_muscle_above_the_noise(weighting: Weighting) -> 
         assert 8 <= scanner.signals.tissue[Tissue.MUSCLE] / scanner.noise <= 25
 
 
-def test_water_stays_where_it_is() -> None:
-    slab = slab_of(block(Tissue.MUSCLE, Tissue.AIR))
-    moved = clean(sampling=replace(SHARP, fat_shift_mm=1.0))
-    np.testing.assert_array_equal(shot(slab, moved), shot(slab, clean()))
+@pytest.mark.parametrize("shift_mm", [-1.0, 1.0])
+def test_marrow_stays_in_place_and_water_moves(shift_mm: float) -> None:
+    apart = clean(sampling=replace(SHARP, fat_shift_mm=shift_mm))
+    marrow, muscle = (slab_of(block(tissue, Tissue.AIR)) for tissue in (Tissue.FEMUR_EPIPHYSIS, Tissue.MUSCLE))
+    np.testing.assert_array_equal(shot(marrow, apart), shot(marrow, clean()))
+    np.testing.assert_allclose(
+        shot(muscle, apart), np.roll(shot(muscle, clean()), round(-shift_mm / 0.5), 1), atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("shift_mm", [-1.0, 1.0])
+def test_water_stays_in_place_where_marrow_shows_water(shift_mm: float) -> None:
+    plain = clean()
+    levels = replace(plain.signals, fat=np.where(np.arange(len(Tissue)) == Tissue.DEEP_FAT, plain.signals.fat, 0))
+    apart = replace(plain, signals=levels, sampling=replace(SHARP, fat_shift_mm=shift_mm))
+    for tissue in (Tissue.FEMUR_EPIPHYSIS, Tissue.MUSCLE):
+        slab = slab_of(block(tissue, Tissue.AIR))
+        np.testing.assert_allclose(shot(slab, apart), shot(slab, plain), atol=1e-5)
+    fat = slab_of(block(Tissue.DEEP_FAT, Tissue.AIR))
+    np.testing.assert_allclose(shot(fat, apart), np.roll(shot(fat, plain), round(shift_mm / 0.5), 1), atol=1e-3)
 
 
 def test_offset_empties_the_background() -> None:

@@ -34,7 +34,7 @@ class Sampling:
         phase_axis: Axis of phase encoding, 0 (rows) or 1; the other is the frequency axis.
         acquired_mm: Acquired pixel along rows and along columns; finer pixels are zero filling.
         apodisation: Depth of the Hann window over k-space, 0 (none: most ringing) to 1.
-        fat_shift_mm: How far the chemical shift moves fat along the frequency axis.
+        fat_shift_mm: How far the chemical shift puts fat from water along the frequency axis.
     """
 
     phase_axis: int
@@ -64,15 +64,22 @@ def draw_sampling(acquired_mm: Range, field_strength_tesla: float, rng: np.rando
     )
 
 
-def move_fat(fat: Field, pixel_mm: float, sampling: Sampling) -> Field:
-    """Fat moved along the frequency axis, in between pixels by cubic weights."""
+def moved(signal: Field, shift_mm: float, pixel_mm: float, sampling: Sampling) -> Field:
+    """A signal moved along the frequency axis, in between pixels by cubic weights.
+
+    Args:
+        signal: Of water or of fat, float32 (rows, columns).
+        shift_mm: How far, towards higher indices where positive.
+        pixel_mm: Width of a pixel.
+        sampling: Which axis is the frequency axis.
+    """
     axis = 1 - sampling.phase_axis
-    pixels = sampling.fat_shift_mm / pixel_mm
+    pixels = shift_mm / pixel_mm
     whole = int(np.floor(pixels))
     steps = whole + np.arange(-1, 3)
     weights = cubic_weights(np.abs(pixels - steps)).astype(np.float32)
-    moved = [rolled(fat, int(step), axis) * weight for step, weight in zip(steps, weights, strict=True)]
-    return np.asarray(sum(moved[1:], moved[0]), np.float32)
+    parts = [rolled(signal, int(step), axis) * weight for step, weight in zip(steps, weights, strict=True)]
+    return np.asarray(sum(parts[1:], parts[0]), np.float32)
 
 
 def rolled(image: Field, pixels: int, axis: int) -> Field:
@@ -83,13 +90,13 @@ def rolled(image: Field, pixels: int, axis: int) -> Field:
         pixels: How far, towards higher indices where positive.
         axis: Along rows (0) or columns (1).
     """
-    moved = np.roll(image, pixels, axis)
-    along, source = np.moveaxis(moved, axis, 0), np.moveaxis(image, axis, 0)
+    turned = np.roll(image, pixels, axis)
+    along, source = np.moveaxis(turned, axis, 0), np.moveaxis(image, axis, 0)
     if pixels > 0:
         along[:pixels] = source[:1]
     elif pixels < 0:
         along[pixels:] = source[-1:]
-    return moved
+    return turned
 
 
 def acquire(

@@ -1,7 +1,7 @@
 """The virtual scanner: a painted slab becomes a slice image.
 
-An image is built as a scanner builds it: signal of the slab, moved fat, sensitivity of the coil, noise, then a window
-over k-space (acquired matrix, apodisation, motion), whose magnitude is taken.
+An image is built as a scanner builds it: signal of the slab, water and fat moved apart, sensitivity of the coil, noise,
+then a window over k-space (acquired matrix, apodisation, motion), whose magnitude is taken.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kneeage.phantom.anatomy.lattice import Lattice
 from kneeage.phantom.anatomy.slab import Slab, SliceGrid, plane_weights
 from kneeage.phantom.anatomy.tissue import MARROW, Tissue
 from kneeage.phantom.scanner.coil import Coil, coil_gain, draw_coil
-from kneeage.phantom.scanner.kspace import Sampling, acquire, draw_sampling, move_fat, rolled
+from kneeage.phantom.scanner.kspace import Sampling, acquire, draw_sampling, moved, rolled
 from kneeage.phantom.scanner.sequence import Range, Sequence, Signals, random_signals, signals
 
 # Step of the lattice on which coil, noise map and failure of fat suppression are evaluated: all are smooth.
@@ -131,12 +131,23 @@ def render(slab: Slab, scanner: Scanner, rng: np.random.Generator) -> Field:
     """
     gain, noise_gain, unsuppressed = _smooth_maps(slab.grid, scanner)
     water, fat = _water_and_fat(slab, scanner)
-    shaded = (water + move_fat(fat * unsuppressed, slab.grid.pixel_mm, scanner.sampling)) * gain
-    image = _area_mean(shaded)
+    image = _area_mean(_apart(water, fat * unsuppressed, slab.grid.pixel_mm, scanner) * gain)
     _add_artefacts(image, slab, scanner)
     noise = noise_gain * np.float32(scanner.noise)
     acquired = acquire(image, noise, slab.grid.pixel_mm, scanner.sampling, scanner.artefacts.motion, rng)
     return _finished(acquired, scanner)
+
+
+def _apart(water: Field, fat: Field, pixel_mm: float, scanner: Scanner) -> Field:
+    """Water and fat together, moved apart by the chemical shift; what most of the marrow's signal is stays in place.
+
+    An image does not tell where its scanner was tuned to. Whoever outlines bones and plates follows the edge of the
+    marrow, so that is where the labels are.
+    """
+    levels, shift_mm = scanner.signals, scanner.sampling.fat_shift_mm
+    if levels.fat[Tissue.FEMUR_EPIPHYSIS] > levels.tissue[Tissue.FEMUR_EPIPHYSIS] / 2:
+        return moved(water, -shift_mm, pixel_mm, scanner.sampling) + fat
+    return water + moved(fat, shift_mm, pixel_mm, scanner.sampling)
 
 
 def _water_and_fat(slab: Slab, scanner: Scanner) -> tuple[Field, Field]:

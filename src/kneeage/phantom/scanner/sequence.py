@@ -307,13 +307,14 @@ def _random_plates(level: Field, marrow: float, rng: np.random.Generator) -> Sig
     red = marrow * (rng.uniform(0.5, 0.95) if dark else rng.uniform(0.9, 1.3))
     cartilage = min(red, marrow) * rng.uniform(0.1, 0.75) if dark else max(red, marrow) * rng.uniform(1.3, 2.2)
     fat = np.zeros_like(level)
-    fatty = [*MARROW, *_FATS]
+    # Where fat is suppressed, water is what the marrow shows.
+    fatty = [*MARROW, *_FATS] if dark else list(_FATS)
     fat[fatty] = level[fatty]
     return Signals(
         tissue=level,
         fat=fat,
         red_marrow=red,
-        red_marrow_fat=0.5 * red,
+        red_marrow_fat=0.5 * red if dark else 0.0,
         cartilage=cartilage,
         border=marrow * rng.uniform(0.03, 0.5),
         scar=marrow * rng.uniform(0.08, 0.55),
