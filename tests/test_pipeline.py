@@ -21,7 +21,7 @@ from kneeage.core.errors import (
     UndecodableError,
     UsageError,
 )
-from kneeage.core.manifest import BundleManifest
+from kneeage.core.manifest import BundleManifest, Calibration, Conformal, ConformalGroup
 from kneeage.core.result import Outcome, ReasonCode, Result, ThresholdDecision
 from kneeage.core.volume import Volume
 from kneeage.decide.policy import VIRTUAL_REASON
@@ -336,6 +336,28 @@ def test_facts_beside_the_image_are_used_and_said(pooled: Bundle, template: Load
     height, weight, sequence = found.covariates
     assert (height.value, height.used, height.changed_years) == (170, True, 2)
     assert (weight.used, sequence.used) == (False, False)
+
+
+def test_height_moves_the_distribution_but_not_what_was_calibrated_without_it(
+    tmp_path: Path, template: LoadedSeries
+) -> None:
+    scores = [(rank + 0.5) / 399 for rank in range(399)]
+    groups = [
+        ConformalGroup(sexes=[Sex.MALE], open_upwards=is_open, low_years=8, high_years=26, scores=scores)
+        for is_open in (True, False)
+    ]
+    conformal = Conformal(groups=groups, subjects=798, source="fresh cohort")
+    bundle = pooled_bundle(tmp_path / "pooled", calibration=Calibration(subjects=798, conformal=conformal))
+    told, untold = (
+        Examiner(bundle, threads=1).examine(series_of(template, block_knee()), question).result
+        for question in (Question(sex="male", height_cm=170.0), Question(sex="male"))
+    )
+    assert told.age_distribution != untold.age_distribution
+    assert told.thresholds[0].probability_at_least != untold.thresholds[0].probability_at_least
+    assert told.interval_years[0] == untold.interval_years[0]
+    assert told.interval_years[0].method.startswith("conformal")
+    assert told.interval_years[1] != untold.interval_years[1]
+    assert [each.decision for each in told.thresholds] == [each.decision for each in untold.thresholds]
 
 
 def test_where_the_age_came_from(pooled: Bundle, template: LoadedSeries) -> None:

@@ -44,10 +44,8 @@ from kneeage.decide.question import Question, QuestionOptions
 from kneeage.decide.statement import AgeStatement, Asked, state_age
 from kneeage.infer.abstain import (
     grid_reasons,
-    novelty_reason,
     plane_reason,
-    plates_reason,
-    quality_reasons,
+    reading_reasons,
     sequence_reason,
     sex_reason,
     side_reason,
@@ -195,7 +193,8 @@ class Examiner:
         seen = Seen.of(segmentation, prepared, self.manifest)
         reasons = self._reasons_before_reading(series, question, seen)
         read = None if site_reasons(seen.sites, self.manifest.age) else self._read(series, question, seen)
-        reasons += [] if read is None else self._reasons_after_reading(read, seen)
+        if read is not None:
+            reasons += reading_reasons(read.regions.quality, seen.plates, read.novelty, self.manifest)
         statement = None if reasons or read is None else self._state_age(series, question, prior, read)
         told = [] if statement is None or read is None else self._covariates(read, prior)
         result = self._result(
@@ -249,12 +248,6 @@ class Examiner:
             *site_reasons(seen.sites, manifest.age),
         ]
 
-    def _reasons_after_reading(self, read: _Read, seen: Seen) -> list[Reason]:
-        """List what the slices around the plates speak against an estimate."""
-        single = (plates_reason(seen.plates, self.manifest), novelty_reason(read.novelty, self.manifest))
-        found = quality_reasons(read.regions.quality, self.manifest)
-        return [*found, *(reason for reason in single if reason is not None)]
-
     def _read(self, series: LoadedSeries, question: Question, seen: Seen) -> _Read:
         """Let the age networks look at the regions around the plates."""
         regions = seen.regions()
@@ -266,15 +259,18 @@ class Examiner:
             plates=seen.drawn_plates,
         )
         reading = read_age(self._age_networks, regions.stack, facts, self.manifest)
-        scale, features = self._novelty_scale, reading.features
+        usual = facts.as_calibrated
+        basis = reading if usual == facts else read_age(self._age_networks, regions.stack, usual, self.manifest)
+        scale, features = self._novelty_scale, basis.features
         novelty = None if scale is None or features is None else scale.report(features)
-        return _Read(regions, seen.plates, facts, reading, novelty)
+        return _Read(regions, seen.plates, facts, reading, basis, novelty)
 
     def _state_age(self, series: LoadedSeries, question: Question, prior: FittedPrior, read: _Read) -> AgeStatement:
         """Say what follows from what the age networks saw."""
         return state_age(
             read.reading.log_likelihood,
             self.manifest,
+            basis=read.basis.log_likelihood,
             prior=prior,
             asked=Asked(
                 thresholds_years=question.thresholds,
@@ -528,12 +524,13 @@ def label_note(result: Result) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """What the age networks were given, and what they saw."""
+    """What the age networks were given, and what they saw; ``basis`` is seen without height and weight."""
 
     regions: Regions
     plates: dict[str, PlateReport]
     facts: AgeFacts
     reading: AgeReading
+    basis: AgeReading
     novelty: NoveltyReport | None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kneeage.infer.age import AgeFacts
-from kneeage.infer.covariates import NOT_KNOWN, NOT_TAKEN, covariate_reports
+from kneeage.infer.covariates import NOT_KNOWN, NOT_TAKEN, SHOWN_ALONE, covariate_reports
 
 
 def age_years(facts: AgeFacts) -> float:
@@ -15,6 +15,7 @@ def test_what_was_used_says_what_it_changed() -> None:
     names = ["sex", "height_cm", "height_known", "sequence_t1", "weight_kg", "weight_known"]
     height, weight, sequence = covariate_reports(facts, names, age_years)
     assert (height.name, height.value, height.used, height.changed_years) == ("height_cm", 171.0, True, 0.5)
+    assert height.note == SHOWN_ALONE
     assert (sequence.name, sequence.value, sequence.changed_years, sequence.note) == ("sequence", "T1", -0.25, "")
     assert (weight.value, weight.used, weight.changed_years, weight.note) == (None, False, None, NOT_KNOWN)
 

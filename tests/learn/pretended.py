@@ -67,6 +67,7 @@ def _facts(person: Person, age_years: float, sex: Sex, rng: np.random.Generator,
         "weight_kg": 50.0,
         "percentiles": {"height": 50.0, "weight": 50.0},
         "latents": asdict(latents),
+        "findings": [],
         "true_stages": {
             name: {
                 "dedouit": dedouit(getattr(latents, part)).value,

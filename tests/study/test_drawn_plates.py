@@ -28,7 +28,17 @@ def test_thick_plates_are_counted_apart() -> None:
     assert numbers["dice_thick_open_plates"] == pytest.approx(0.9)
     assert numbers["dice_distal_femur_physis"] == pytest.approx(0.7)
     assert numbers["surface_distance_open_plates_mm"] == pytest.approx(0.2)
+    assert numbers["open_plates_not_drawn_share"] == 0
     assert numbers["distal_femur_thickness_mm_mean_absolute_error"] == 0
+
+
+def test_open_plates_that_are_not_drawn_are_counted_and_outliers_do_not_move_the_median() -> None:
+    subjects = [subject(14, 2.5, 90), subject(15, 2.5, 90), subject(16, 2.5, 90)]
+    subjects[0]["plates"]["distal_femur"] = subjects[0]["plates"]["distal_femur"] | {"surface_mm": None}
+    subjects[1]["plates"]["distal_femur"] = subjects[1]["plates"]["distal_femur"] | {"surface_mm": 5.0}
+    numbers = drawing_numbers(subjects, Calibration())
+    assert numbers["open_plates_not_drawn_share"] == pytest.approx(1 / 6)
+    assert numbers["surface_distance_open_plates_median_mm"] == pytest.approx(0.2)
 
 
 def test_what_nobody_was_there_for_is_left_out() -> None:

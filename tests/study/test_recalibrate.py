@@ -154,7 +154,7 @@ class StandInCohort:
         return int(entry.subject_id)
 
 
-def test_who_has_no_answer_is_left_out() -> None:
+def test_who_has_no_answer_is_left_out_and_nobody_is_read_with_height() -> None:
     entries = [
         SubjectEntry(str(place), Sex.FEMALE, 15.5, "A", None, "image.nii.gz", height_cm=160.0) for place in range(4)
     ]
@@ -163,5 +163,5 @@ def test_who_has_no_answer_is_left_out() -> None:
     assert [subject.subject_id for subject in found] == ["0", "3"]
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     question = examiner.questions[0]
-    assert (question.sex, question.height_cm, question.prior) == (Sex.FEMALE, 160.0, "uniform:8.0-26.0")  # type: ignore[attr-defined]
+    assert (question.sex, question.height_cm, question.prior) == (Sex.FEMALE, None, "uniform:8.0-26.0")  # type: ignore[attr-defined]
     assert np.allclose(found[0].log_likelihood, found[0].log_likelihood[0])

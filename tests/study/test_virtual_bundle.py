@@ -17,6 +17,7 @@ from kneeage.core.manifest import BundleManifest
 from kneeage.io.bundle import DATASHEET_FILE, SHIPPED_BUNDLE, load_bundle, write_bundle
 from kneeage.io.lock import only_run
 from kneeage.learn import virtual_bundle as networks
+from kneeage.learn.judge import judge, load_networks
 from kneeage.learn.settings import AgeModelSettings, FitSettings, SegmenterSettings
 from kneeage.learn.virtual_bundle import (
     GRID_MARGIN,
@@ -29,11 +30,12 @@ from kneeage.learn.virtual_bundle import (
 from kneeage.learn.virtual_regions import make_regions
 from kneeage.report.reference import packed, unpacked
 from kneeage.study import virtual_bundle as making
-from kneeage.study.virtual_bundle import make_virtual_bundle
+from kneeage.study.virtual_bundle import Material, fitted, make_virtual_bundle
 from kneeage.study.virtual_rule import tune_virtual_bundle
 from tests.learn.pretended import pretend_regions
 from tests.report.rich import knees
 
+VOID = {"ghosts_in_air": 0.1, "ripple_rows": 0.1, "ripple_columns": 0.1, "sharpness": 0.5, "void_share": 0.5}
 QUICK = FitSettings(batch_size=2, max_steps=2, steps_per_epoch=2, progress_bar=False, precision="32-true")
 FACTS = ("height", "weight", "sequence", "plates")
 WINDOWS = ((16.0, 18.0), (18.0, 20.0))
@@ -141,10 +143,42 @@ def test_only_a_bundle_of_these_subjects_is_tuned(work: Path, tmp_path: Path) ->
     other = bundle.manifest.model_copy(update={"name": "other"})
     write_bundle(tmp_path / "other", other, bundle.files(), "card")
     before = (tmp_path / "other" / "SHA256SUMS").read_bytes()
-    with pytest.raises(InputRefusedError, match=r"other 0\.4\.0 was not made by 'kneeage bundle make'"):
+    with pytest.raises(InputRefusedError, match=r"other 0\.5\.0 was not made by 'kneeage bundle make'"):
         tune_virtual_bundle(tmp_path / "other", tmp_path / "rule", TINY)
     assert (tmp_path / "other" / "SHA256SUMS").read_bytes() == before
     assert not (tmp_path / "rule").exists()
+
+
+def test_knees_with_metal_set_no_limit_of_quality(made: BundleManifest, work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work, tmp_path / "work")
+    alter(tmp_path / "work" / "training", {"findings": ["metal_void"], "quality": VOID})
+    networks = load_networks(tmp_path / "work", made)
+    bare = made.model_copy(update={"quality_limits": None, "novelty": None, "growth_limits": []})
+    limits = fitted(Material(tmp_path / "work", networks), bare).quality_limits
+    assert limits is not None
+    assert made.quality_limits is not None
+    assert limits.highest == made.quality_limits.highest
+    assert limits.subjects == made.quality_limits.subjects - 1
+
+
+def test_whom_serving_abstains_from_counts_as_abstained(made: BundleManifest, work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work / "calibration", tmp_path / "cohort")
+    networks = load_networks(work, made)
+    before = judge(tmp_path / "cohort", networks, made)
+    seed = alter(tmp_path / "cohort", {"quality": VOID})
+    after = judge(tmp_path / "cohort", networks, made)
+    assert before.abstained + 1 == after.abstained
+    assert {known["seed"] for known in before.facts} - {known["seed"] for known in after.facts} == {seed}
+    unlimited = made.model_copy(update={"quality_limits": None})
+    assert judge(tmp_path / "cohort", networks, unlimited).abstained == before.abstained
+
+
+def alter(cohort: Path, changes: dict[str, object]) -> int:
+    """Change the facts of a cohort's first subject; its seed."""
+    path = min((cohort / "facts").glob("[!.]*.json"))
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | changes))
+    return int(facts["seed"])
 
 
 def test_a_bundle_says_on_which_grids_it_is_valid(made: BundleManifest) -> None:

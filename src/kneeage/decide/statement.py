@@ -90,7 +90,12 @@ class AgeStatement:
 
 
 def state_age(
-    log_likelihood: FloatArray, manifest: BundleManifest, *, prior: FittedPrior, asked: Asked
+    log_likelihood: FloatArray,
+    manifest: BundleManifest,
+    *,
+    prior: FittedPrior,
+    asked: Asked,
+    basis: FloatArray | None = None,
 ) -> AgeStatement:
     """Say what is known about a subject's age.
 
@@ -100,6 +105,8 @@ def state_age(
         manifest: The bundle's manifest.
         prior: The prior that the user chose, on the bundle's bins.
         asked: What is asked, and what is known beside the image.
+        basis: The same as calibration subjects are read, that is without height and weight: conformal interval and
+            decisions rest on it, since they were fitted on such readings. None: ``log_likelihood`` is of that kind.
 
     Returns:
         The statement.
@@ -108,7 +115,8 @@ def state_age(
         UsageError: The prior allows no age that the bundle was trained on.
     """
     local = local_log_likelihood(log_likelihood, manifest)
-    shown, reference = posterior(local, prior), posterior(local, reference_prior(manifest))
+    calibrated = local if basis is None else local_log_likelihood(basis, manifest)
+    shown, reference = posterior(local, prior), posterior(calibrated, reference_prior(manifest))
     intervals = _intervals(shown, reference, manifest, asked.sex)
     minimum = minimum_age(manifest.references, asked.sex, asked.stages)
     evidence = Evidence(local, shown, reference, asked.sex, asked.image_is_virtual)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,11 @@ class AgeFacts:
     weight_kg: float | None = None
     weighting: str | None = None
     plates: Mapping[str, PlateReport] = field(default_factory=dict)
+
+    @property
+    def as_calibrated(self) -> AgeFacts:
+        """The same without height and weight, as calibration subjects are read: limits were tuned on such readings."""
+        return replace(self, height_cm=None, weight_kg=None)
 
     def row(self, names: Sequence[str], sex: Sex) -> FloatArray32:
         """Give the ``facts`` input of a network for one sex, float32 (1, F)."""

@@ -18,6 +18,7 @@ _COVARIATES = (
     ("sequence", "weighting", "sequence"),
 )
 NOT_KNOWN, NOT_TAKEN = "not known", "the bundle does not use it"
+SHOWN_ALONE = "moves the age distribution, not the conformal interval and the decisions"
 
 
 def covariate_reports(
@@ -56,7 +57,9 @@ def _is_used(facts: AgeFacts, names: Sequence[str], field: str, group: str) -> b
 
 
 def _note(facts: AgeFacts, names: Sequence[str], field: str, group: str) -> str:
-    """Say why a fact was not used; nothing where it was."""
+    """Say why a fact was not used, or what it does not move."""
     if not {*FACT_GROUPS[group]} & {*names}:
         return NOT_TAKEN
-    return NOT_KNOWN if getattr(facts, field) is None else ""
+    if getattr(facts, field) is None:
+        return NOT_KNOWN
+    return "" if getattr(facts.as_calibrated, field) is not None else SHOWN_ALONE

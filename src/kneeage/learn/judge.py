@@ -1,4 +1,8 @@
-"""What age networks say of the subjects of a virtual cohort, as they are served."""
+"""What age networks say of the subjects of a virtual cohort, as they are served.
+
+Whom serving abstains from is left out and counted, by every limit that the manifest holds; only the side, which is that
+of the subject, is not looked at.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,12 @@ from kneeage.core.anatomy import PLATE_SITES, Sex
 from kneeage.core.errors import InputRefusedError
 from kneeage.core.manifest import BundleManifest, Calibration
 from kneeage.core.result import PlateReport
+from kneeage.infer.abstain import reading_reasons
 from kneeage.infer.age import AgeFacts, AgeReading, age_inputs, age_outputs, read_age
 from kneeage.infer.engine import Engine, Network
 from kneeage.infer.morphometry import calibrated
+from kneeage.infer.novelty import NoveltyScale
+from kneeage.infer.quality import ImageQuality
 from kneeage.infer.stages import skeletal_stages
 from kneeage.learn.data import load_regions
 from kneeage.learn.prepared_cohort import Tell
@@ -55,13 +62,13 @@ TOLD = Told()
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What was said of subjects; those without regions were abstained from and are not among them.
+    """What was said of subjects; those whom serving abstains from are not among them.
 
     Args:
         facts: What is known of each, in the order of their seeds.
         log_likelihoods: Of each age bin, shape (subjects, bins).
         features: Of the age networks, shape (subjects, D); None where they give none.
-        abstained: How many subjects had no regions.
+        abstained: How many subjects were left out.
     """
 
     facts: tuple[Facts, ...]
@@ -118,32 +125,43 @@ def judge(
         tell: Told how many subjects are read, and how many there are.
 
     Raises:
-        InputRefusedError: No subject of the cohort has regions.
+        InputRefusedError: No subject of the cohort has regions, or the limits abstain from all.
     """
     everyone = read_facts(cohort)
     seen = [known for known in everyone if known["slices"]]
     if not seen:
         raise InputRefusedError(f"no .npz file of regions in {cohort}; the segmenter found no plates in any subject")
-    read = []
-    for reading in _readings(cohort, seen, networks, manifest, told):
-        read.append(reading)
-        tell(len(read), len(seen))
-    features = [reading.features for reading in read if reading.features is not None]
+    scale = None if manifest.novelty is None else NoveltyScale(manifest.novelty)
+    kept = []
+    for done, (known, reading) in enumerate(_readings(cohort, seen, networks, manifest, told), 1):
+        if not _is_abstained(known, reading, scale, manifest):
+            kept.append((known, reading))
+        tell(done, len(seen))
+    if not kept:
+        raise InputRefusedError(f"the bundle's limits abstain from all {len(seen)} subjects in {cohort}")
+    features = [reading.features for _, reading in kept if reading.features is not None]
     return Judged(
-        tuple(seen),
-        np.stack([reading.log_likelihood for reading in read]),
+        tuple(known for known, _ in kept),
+        np.stack([reading.log_likelihood for _, reading in kept]),
         np.stack(features) if features else None,
-        len(everyone) - len(seen),
+        len(everyone) - len(kept),
     )
+
+
+def _is_abstained(known: Facts, reading: AgeReading, scale: NoveltyScale | None, manifest: BundleManifest) -> bool:
+    """Say whether serving would give no age."""
+    novelty = None if scale is None or reading.features is None else scale.report(reading.features)
+    quality, plates = ImageQuality(**known["quality"]), graded(known, manifest.calibration)
+    return bool(reading_reasons(quality, plates, novelty, manifest))
 
 
 def _readings(
     cohort: Path, seen: Iterable[Facts], networks: Sequence[Network], manifest: BundleManifest, told: Told
-) -> Iterator[AgeReading]:
+) -> Iterator[tuple[Facts, AgeReading]]:
     """Read subject after subject."""
     for known in seen:
         regions = load_regions(regions_file(cohort, known["seed"])).regions.astype(np.float32)
-        yield read_age(networks, regions, told.facts(known), manifest)
+        yield known, read_age(networks, regions, told.facts(known), manifest)
 
 
 def graded(known: Facts, calibration: Calibration) -> dict[str, PlateReport]:

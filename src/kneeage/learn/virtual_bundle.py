@@ -110,7 +110,7 @@ class VirtualBundleSettings:
     pool_validation_subjects: Count = 40
     training_subjects: Count = 1600
     validation_subjects: Count = 120
-    calibration_subjects: Count = 600
+    calibration_subjects: Count = 2000
     tuning_per_group: Count = 410
     counting_per_group: Count = 180
     test_subjects: Count = 100

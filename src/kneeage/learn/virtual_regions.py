@@ -41,8 +41,9 @@ from kneeage.prepare.recipe import DEFAULT, prepare
 
 Facts = dict[str, Any]
 _MADE_WITH = "made_with.json"
-# Form of the facts; those of another one lack what a bundle is made of. 2: with pixels and distance of slices.
-_FACTS_FORM = 2
+# Form of the facts; those of another one lack what a bundle is made of. 2: with pixels and distance of slices. 3: with
+# findings.
+_FACTS_FORM = 3
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,7 @@ def _who(subject: VirtualSubject) -> Facts:
         "weight_kg": weight_kg(age_years, sex, percentiles.weight),
         "percentiles": asdict(percentiles),
         "latents": asdict(subject.latents),
+        "findings": [finding.kind.value for finding in subject.findings],
         "true_stages": _true_stages(subject),
     }
 

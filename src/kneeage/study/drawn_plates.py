@@ -37,7 +37,12 @@ def drawing_numbers(facts: Sequence[Facts], calibration: Calibration) -> dict[st
         numbers |= _plate_numbers(facts, calibration, site)
     thick = [share for site in PLATE_SITES for share in _thick_overlaps(facts, site)]
     surfaces = [plate["surface_mm"] for plate in _plates(facts) if plate["surface_mm"] is not None]
-    numbers |= {"dice_thick_open_plates": _mean(thick), "surface_distance_open_plates_mm": _mean(surfaces)}
+    numbers |= {
+        "dice_thick_open_plates": _mean(thick),
+        "surface_distance_open_plates_mm": _mean(surfaces),
+        "surface_distance_open_plates_median_mm": float(np.median(surfaces)) if surfaces else float("nan"),
+        "open_plates_not_drawn_share": _mean([plate["surface_mm"] is None for plate in _open(facts)]),
+    }
     numbers |= _stage_numbers(facts, calibration)
     return {name: value for name, value in numbers.items() if np.isfinite(value)}
 
@@ -45,6 +50,11 @@ def drawing_numbers(facts: Sequence[Facts], calibration: Calibration) -> dict[st
 def _plates(facts: Sequence[Facts]) -> list[Facts]:
     """List both plates of all subjects."""
     return [known["plates"][site.name] for known in facts for site in PLATE_SITES]
+
+
+def _open(facts: Sequence[Facts]) -> list[Facts]:
+    """List the plates whose true labels show them open, be it in part."""
+    return [plate for plate in _plates(facts) if (plate["true"]["openness"] or 0.0) > 0]
 
 
 def _dice_numbers(facts: Sequence[Facts]) -> dict[str, float]:

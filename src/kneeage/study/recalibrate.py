@@ -89,7 +89,9 @@ def recalibrated(parent: Bundle, subjects: Sequence[LocalSubject]) -> BundleMani
 
 
 def answers(examiner: Examiner, cohort: Cohort, advance: Advance = lambda _done, _total: None) -> list[LocalSubject]:
-    """Ask a bundle about every subject of a cohort, the way it is served.
+    """Ask a bundle about every subject of a cohort, the way it is served, but for height and weight.
+
+    Interval and decision rest on readings without these.
 
     Args:
         examiner: The bundle.
@@ -118,12 +120,7 @@ def likelihood_of(result: Result, manifest: BundleManifest) -> FloatArray | None
 def _answer(examiner: Examiner, cohort: Cohort, entry: SubjectEntry) -> LocalSubject | None:
     """Ask about one subject; None where there is no answer."""
     edges = examiner.manifest.age_edges_years
-    question = Question(
-        sex=entry.sex,
-        height_cm=entry.height_cm,
-        weight_kg=entry.weight_kg,
-        prior=f"uniform:{edges[0]!r}-{edges[-1]!r}",
-    )
+    question = Question(sex=entry.sex, prior=f"uniform:{edges[0]!r}-{edges[-1]!r}")
     try:
         result = examiner.examine(cohort.series(entry), question).result
     except InputRefusedError:

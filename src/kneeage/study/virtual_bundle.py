@@ -28,6 +28,7 @@ from kneeage.learn.judge import Judged, Told, graded, judge, load_networks
 from kneeage.learn.progress import Counting, uncounted
 from kneeage.learn.virtual_bundle import VirtualBundleSettings, train_virtual_networks, virtual_manifest
 from kneeage.learn.virtual_regions import Facts, read_facts
+from kneeage.phantom.anatomy.findings import FindingKind
 from kneeage.study.conformal import fit_conformal
 from kneeage.study.held_out import held_out_numbers
 from kneeage.study.model_card import datasheet, model_card
@@ -38,6 +39,8 @@ from kneeage.study.references import Graded, fit_references
 # Cohorts of uniform ages whose plates were drawn by a segmenter that never saw them.
 _UNIFORM = ("training", "validation", "calibration")
 _BLIND = Told(sex=False)
+# Knees with such a finding set no limit of quality: a limit on metal is to be passed by metal.
+_METAL = {FindingKind.METAL_VOID.value}
 # Folder of the reference knees' pictures in the work folder.
 _PICTURES = "reference_knees"
 
@@ -117,11 +120,12 @@ def fitted(material: Material, manifest: BundleManifest) -> BundleManifest:
         manifest: Of a bundle of which nothing is fitted yet.
     """
     manifest = _with(manifest, calibration=fit_sharpness(material, manifest))
+    manifest = _with(manifest, **_limits(material, manifest))
+    # Intervals are fitted last, on whom these limits let through, as they are served.
     calibration_subjects = material.predictions("calibration", manifest)
     source = "a fresh virtual cohort of uniform ages"
     conformal = fit_conformal(calibration_subjects, manifest, source=source)
-    manifest = _with(manifest, calibration=manifest.calibration.model_copy(update={"conformal": conformal}))
-    return _with(manifest, **_limits(material, manifest))
+    return _with(manifest, calibration=manifest.calibration.model_copy(update={"conformal": conformal}))
 
 
 def fit_sharpness(material: Material, manifest: BundleManifest) -> Calibration:
@@ -142,6 +146,7 @@ def _limits(material: Material, manifest: BundleManifest) -> dict[str, object]:
     knees = [graded(known, manifest.calibration) for known in facts]
     training, held_out = material.judged("training", manifest), material.judged("validation", manifest)
     others = material.judged("calibration", manifest).features
+    clean = [ImageQuality(**known["quality"]) for known in facts if not _METAL & {*known["findings"]}]
     found: dict[str, object] = {
         "references": fit_references(
             [_graded(known, knee) for known, knee in zip(facts, knees, strict=True)],
@@ -150,7 +155,7 @@ def _limits(material: Material, manifest: BundleManifest) -> dict[str, object]:
             ages_years=manifest.age_range_years,
         ),
         "growth_limits": fit_growth_limits([(knee[DISTAL_FEMUR.name], knee[PROXIMAL_TIBIA.name]) for knee in knees]),
-        "quality_limits": fit_quality_limits([ImageQuality(**known["quality"]) for known in facts]),
+        "quality_limits": fit_quality_limits(clean),
     }
     if training.features is not None and held_out.features is not None and others is not None:
         found["novelty"] = fit_novelty(training.features, np.concatenate([held_out.features, others]))
