@@ -125,10 +125,10 @@ def _shares() -> Iterator[str]:
     groups = {(age, sex): _sides(pool, age, sex) for age in THRESHOLDS_YEARS for sex in Sex}
     for subjects in TUNING_SIZES:
         for name, rule in RULES.items():
-            kept = {age: _kept([groups[age, sex] for sex in Sex], rule, subjects) for age in THRESHOLDS_YEARS}
-            together = np.mean(np.all([held for held, _ in kept.values()], axis=0))
-            cells = [f"{np.mean(held):.0%}" for held, _ in kept.values()]
-            yield f"| {subjects} | {name} | {' | '.join(cells)} | {together:.0%} | {kept[18][1]:.0%} |"
+            held_by_age = {age: kept([groups[age, sex] for sex in Sex], rule, subjects) for age in THRESHOLDS_YEARS}
+            together = np.mean(np.all([held for held, _ in held_by_age.values()], axis=0))
+            cells = [f"{np.mean(held):.0%}" for held, _ in held_by_age.values()]
+            yield f"| {subjects} | {name} | {' | '.join(cells)} | {together:.0%} | {held_by_age[18][1]:.0%} |"
 
 
 def _sides(pool: Sequence[Predicted], age_years: float, sex: Sex) -> tuple[FloatArray, FloatArray]:
@@ -140,7 +140,7 @@ def _sides(pool: Sequence[Predicted], age_years: float, sex: Sex) -> tuple[Float
     return below, above
 
 
-def _kept(
+def kept(
     sexes: Sequence[tuple[FloatArray, FloatArray]], rule: Callable[[FloatArray], float], subjects: int
 ) -> tuple[NDArray[np.bool_], float]:
     """Say of each repetition whether the bound was kept, and how many are undetermined on average."""
@@ -153,7 +153,7 @@ def _kept(
             if wrong is below:
                 rates = 1 - np.searchsorted(wrong, limits, "right") / len(wrong)
                 errors += rng.binomial(BOUNDARY_SUBJECTS, rates)
-    return errors <= most, 1 - float(np.mean(decided)) / 2
+    return errors <= most, 1 - float(np.mean(decided))
 
 
 def _by_rank(chances: FloatArray) -> float:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Label, PlateSite, Sex, Side
-from kneeage.core.result import Outcome, ThresholdDecision
+from kneeage.core.errors import InputRefusedError
+from kneeage.core.result import Outcome, ReasonCode, ThresholdDecision
 from kneeage.core.volume import Volume
 from kneeage.decide.question import Question
 from kneeage.infer.age import AgeFacts, age_inputs, age_outputs, read_age
@@ -30,7 +31,7 @@ from kneeage.io.bundle import SHIPPED_BUNDLE, load_bundle
 from kneeage.io.nifti import read_nifti, write_image
 from kneeage.io.write import DicomHeader, write_dicom_series
 from kneeage.phantom.cohort.subject import HOSPITAL_A, VirtualSubject, virtual_subject
-from kneeage.pipeline import SEX_WARNING, Examination, Examiner, estimate, segment_file, write_documents
+from kneeage.pipeline import SEX_WARNING, Examination, Examiner, estimate, refused, segment_file, write_documents
 
 BONES = {
     "femur": (Label.DISTAL_FEMUR_EPIPHYSIS, Label.DISTAL_FEMUR_METAPHYSIS),
@@ -274,6 +275,19 @@ def test_the_real_closed_knee_is_called_closed_and_not_a_child(real_t1: Examinat
         assert plate.openness <= 0.1
     assert result.estimated_age_years is not None
     assert result.estimated_age_years >= 16
+    assert {t.age_years: t.probability_at_least for t in result.thresholds}[18] > 0.9
+    assert result.interval_years[0].high is None
+    assert result.interval_years[0].low > 16
+
+
+@pytest.mark.parametrize("folder", ["knee_t2_sagittal_philips", "knee_multiecho_sagittal_ge"])
+def test_real_sagittal_series_get_no_age(realdata: Path, folder: str) -> None:
+    try:
+        result = estimate(realdata / folder, sex="male").result
+    except InputRefusedError as error:
+        result = refused(error)
+    assert result.outcome is not Outcome.ESTIMATED
+    assert {reason.code for reason in result.reasons} & {ReasonCode.WRONG_PLANE, ReasonCode.AMBIGUOUS_SERIES}
 
 
 def test_on_a_real_knee_the_virtual_bundle_decides_nothing(real_t1: Examination) -> None:

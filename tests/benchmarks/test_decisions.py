@@ -5,9 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import decisions
+
+
+def test_nobody_is_undetermined_where_both_sides_lie_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decisions, "REPETITIONS", 3)
+    minors, adults = np.full(50, 0.01), np.full(50, 0.99)
+    for above, share in ((adults, 0.0), (np.where(np.arange(50) < 25, 0.4, adults), 0.25)):
+        kept, undetermined = decisions.kept([(minors, np.sort(above))], decisions.RULES["ranks"], 40)
+        assert kept.all()
+        assert undetermined == pytest.approx(share)
 
 
 def test_the_page_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

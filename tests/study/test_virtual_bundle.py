@@ -251,10 +251,13 @@ def test_fresh_subjects_are_measured_against_the_best_readers(tuned: Path, tmp_p
     numbers = forensic.measure(forensic.Measured(bundle, tmp_path), sizes)
     assert numbers["drawing"]["subjects"] == 2
     assert {row["group"] for row in numbers["age"]} >= {"A, all", "B, all"}
-    assert len(numbers["thresholds"]) == 4 * 4
+    assert len(numbers["thresholds"]["rows"]) == 4 * (4 + 3 + 3)
     assert numbers["calibration_at_18"]["subjects"] == 6
     page = forensic.page(json.loads(json.dumps(numbers)))
-    assert "| 18 | both |" in page
+    assert "| 18 | bundle | both |" in page
+    assert "| 18 | b | both |" in page
+    with pytest.raises(UsageError, match=r"1 subjects of .* were made without their true labels"):
+        forensic.make_cohorts(tmp_path, bundle, replace(sizes, segmented=3), workers=1)
 
 
 def test_the_split_does_not_depend_on_order() -> None:

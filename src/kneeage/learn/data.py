@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from kneeage.core.errors import InputRefusedError
@@ -369,4 +370,10 @@ def training_loader(dataset: Dataset[Item], fit: FitSettings) -> DataLoader[Item
         sampler=sampler,
         num_workers=fit.workers,
         persistent_workers=fit.workers > 0,
+        worker_init_fn=_keep_to_one_thread,
     )
+
+
+def _keep_to_one_thread(_worker: int) -> None:
+    """Keep numpy in a process that draws items to one thread: more only wait for each other on the same cores."""
+    threadpool_limits(1)

@@ -1,6 +1,6 @@
 """What the best readers of virtual knees reach with the threshold rule, under the same limit as a bundle.
 
-The rule is tuned and counted for them as it is for a bundle, on as many subjects; only the reader differs.
+The rule is tuned and counted for them as it is for a bundle; only the reader differs, and the number of subjects.
 """
 
 from __future__ import annotations

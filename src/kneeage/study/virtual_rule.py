@@ -22,8 +22,9 @@ from kneeage.study.model_card import datasheet, model_card
 from kneeage.study.tuning import count_errors, tune_policy
 from kneeage.study.virtual_bundle import Material
 
-# Of the simulated subjects that the best readers' rule is tuned and counted on.
-_READER_SEEDS = (31_000_001, 31_000_002)
+# Of the simulated subjects that the best readers' rule is tuned and counted on, and how many: images cost nothing here,
+# and few subjects would leave it to chance which reader looks better.
+_READER_SEEDS, _READER_SUBJECTS = (31_000_001, 31_000_002), 10_000
 
 
 def tune_virtual_bundle(
@@ -59,7 +60,7 @@ def tune_virtual_bundle(
             "tuning_subjects_per_sex_and_window": settings.tuning_per_group,
             "counting_subjects_per_sex_and_window": settings.counting_per_group,
         }
-        tuned = {"policy": _policy(material, manifest, settings), "training": manifest.training | sizes}
+        tuned = {"policy": _policy(material, manifest), "training": manifest.training | sizes}
         manifest = manifest.model_copy(update=tuned)
         files = bundle.files() | {DATASHEET_FILE: datasheet(manifest).encode()}
         write_bundle(folder, manifest, files, model_card(manifest))
@@ -79,11 +80,10 @@ def _require_virtual(manifest: BundleManifest) -> None:
         )
 
 
-def _policy(material: Material, manifest: BundleManifest, settings: VirtualBundleSettings) -> ThresholdPolicy:
+def _policy(material: Material, manifest: BundleManifest) -> ThresholdPolicy:
     """Tune the threshold rule, and count its errors and those of the best readers on other subjects."""
     thresholds, edges = DEFAULT_THRESHOLDS_YEARS, manifest.age_edges_years
     policy = tune_policy(material.predictions("tuning", manifest), thresholds)
-    subjects = len(settings.people()["tuning"])
-    readers = ceiling_policies(PRESETS["forensic"], edges, thresholds, subjects=subjects, seeds=_READER_SEEDS)
+    readers = ceiling_policies(PRESETS["forensic"], edges, thresholds, subjects=_READER_SUBJECTS, seeds=_READER_SEEDS)
     fresh = [*material.predictions("counting", manifest), *material.predictions("test", manifest)]
     return count_errors(policy, fresh, readers)
