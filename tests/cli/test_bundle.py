@@ -155,8 +155,10 @@ def test_tune_refuses_the_bundle_of_others(run: Run, folder: Path, tmp_path: Pat
 def test_recalibrate_tells_before_and_after(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def done(bundle: Path, cohort: Path, output: Path, *, advance: Callable[[int, int], None]) -> Recalibration:
-        assert (bundle, cohort, output) == (folder, tmp_path / "local", tmp_path / "new")
+    def done(
+        bundle: Path, cohort: Path, output: Path, *, limit: float | None, advance: Callable[[int, int], None]
+    ) -> Recalibration:
+        assert (bundle, cohort, output, limit) == (folder, tmp_path / "local", tmp_path / "new", 0.05)
         advance(1, 1)
         manifest = load_bundle(folder).manifest
         lineage = Lineage(
@@ -173,7 +175,7 @@ def test_recalibrate_tells_before_and_after(
         return Recalibration(manifest.model_copy(update=changed), examined=200, left_out=20)
 
     monkeypatch.setattr(recalibrate, "recalibrate", done)
-    found = run("bundle", "recalibrate", folder, tmp_path / "local", "-o", tmp_path / "new")
+    found = run("bundle", "recalibrate", folder, tmp_path / "local", "-o", tmp_path / "new", "--limit", 0.05)
     assert found.exit_code == 0
     assert "location +1.25 years, scale 2.00; 20 of 200 subjects had no answer" in found.stderr
     for needed in ("mean error years", "-1.250", "0.062", "cross-validated"):

@@ -11,7 +11,7 @@ import pytest
 
 from kneeage.cohort.table import SubjectEntry
 from kneeage.core.anatomy import Sex
-from kneeage.core.errors import InputRefusedError, OutputError
+from kneeage.core.errors import InputRefusedError, OutputError, UsageError
 from kneeage.core.manifest import BUNDLE_SCHEMA_VERSION
 from kneeage.core.result import Outcome, Result
 from kneeage.decide.prior import reference_prior
@@ -91,6 +91,21 @@ def test_a_number_that_a_fold_had_nobody_for_is_left_out(
     card = (tmp_path / "new" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "| interval_95_mean_width_years | 4.5 |  |" in card
     assert "nan" not in card.split("---\n")[0]
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_larger_limit_needs_fewer_subjects(parent: Bundle, tmp_path: Path) -> None:
+    strict, wide = (recalibrate(parent.folder, tmp_path, tmp_path / str(limit), limit=limit) for limit in (None, 0.5))
+    assert (strict.manifest.policy.limit, wide.manifest.policy.limit) == (0.01, 0.5)
+    tuned = [
+        [rule.at_least_probability for rule in done.manifest.policy.rules if rule.at_least_probability is not None]
+        for done in (strict, wide)
+    ]
+    assert not tuned[0]
+    assert tuned[1]
+    with pytest.raises(UsageError, match="the limit is 1; it is a share between 0 and 1"):
+        recalibrate(parent.folder, tmp_path, tmp_path / "new", limit=1.0)
+    assert not (tmp_path / "new").exists()
 
 
 def test_too_few_subjects_are_refused_and_nothing_is_written(

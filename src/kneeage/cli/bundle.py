@@ -157,11 +157,20 @@ def recalibrate_bundle(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle to recalibrate; it stays as it is.")],
     cohort: Annotated[Path, typer.Argument(metavar="LOCAL_COHORT", help="Cohort of local subjects of known age.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="NEW", help="New folder of the bundle.")],
+    limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="What the upper 95 % bound of wrong decisions near a threshold stays under; that of the bundle if not "
+            "given. A larger one needs fewer subjects.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Fit a bundle's age axis, intervals and threshold rule to a local sample; needs the extra `train`."""
     recalibrate = _recalibration()
     with counting("Asking the bundle about the local subjects") as advance:
-        done = recalibrate(bundle, cohort, output, advance=advance)
+        done = recalibrate(bundle, cohort, output, limit=limit, advance=advance)
     calibration, lineage = done.manifest.calibration, done.manifest.lineage
     tell(
         f"Made {done.manifest.name}: location {calibration.location_years:+.2f} years, scale {calibration.scale:.2f}; "

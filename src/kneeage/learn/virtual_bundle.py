@@ -16,11 +16,12 @@ from enum import StrEnum
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated
 
 import lightning
 import numpy as np
 import torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from kneeage import __version__
 from kneeage.core.anatomy import Label, Plane, Sex
@@ -96,6 +97,7 @@ class VirtualBundleSettings:
         calibration_subjects: Subjects that temperature, thickness and intervals are fitted on.
         tuning_per_group: Subjects of each sex and window of two years that the threshold rule is tuned on.
         counting_per_group: The same, that its errors are counted on.
+        error_limit: What the upper 95 % Wilson bound of either error of the threshold rule stays under.
         test_subjects: Subjects that nothing was fitted on, whole series.
         segmenter: Settings of the segmenter's training.
         age_model: Settings of the age model's training.
@@ -113,6 +115,7 @@ class VirtualBundleSettings:
     calibration_subjects: Count = 2000
     tuning_per_group: Count = 410
     counting_per_group: Count = 180
+    error_limit: Annotated[float, Field(gt=0, lt=1)] = 0.01
     test_subjects: Count = 100
     segmenter: SegmenterSettings = field(default_factory=_segmenter_settings)
     age_model: AgeModelSettings = field(default_factory=_age_settings)

@@ -11,7 +11,7 @@ import numpy as np
 
 from kneeage.cohort.folder import Cohort, read_cohort
 from kneeage.cohort.table import SubjectEntry
-from kneeage.core.errors import InputRefusedError
+from kneeage.core.errors import InputRefusedError, UsageError
 from kneeage.core.manifest import BUNDLE_SCHEMA_VERSION, BundleManifest, Lineage
 from kneeage.core.result import Result
 from kneeage.decide.posterior import FloatArray
@@ -45,6 +45,7 @@ def recalibrate(
     cohort: Path,
     output: Path,
     *,
+    limit: float | None = None,
     threads: int | None = None,
     advance: Advance = lambda _done, _total: None,
 ) -> Recalibration:
@@ -54,25 +55,30 @@ def recalibrate(
         bundle: The parent bundle.
         cohort: Cohort of local subjects with known ages, none of whom trained the bundle.
         output: New folder.
+        limit: What the upper 95 % Wilson bound of either error of a decision stays under, 0 to 1; that of the parent
+            when None.
         threads: Threads of each network; None: every core this process may use.
         advance: Told how many subjects are done, and of how many.
 
     Raises:
+        UsageError: The limit is no share between 0 and 1.
         InputRefusedError: The cohort cannot be read, or too few subjects have an answer.
         BundleError: The bundle cannot be used.
         OutputError: The folder is taken, or cannot be written.
     """
+    if limit is not None and not 0 < limit < 1:
+        raise UsageError(f"the limit is {limit:g}; it is a share between 0 and 1, such as 0.01")
     require_free(output)
     parent, local = load_bundle(bundle), read_cohort(cohort)
     subjects = answers(Examiner(parent, threads), local, advance)
     require_enough(subjects, len(local.entries))
-    manifest = recalibrated(parent, subjects)
+    manifest = recalibrated(parent, subjects, limit)
     write_bundle(output, manifest, parent.files(), _card(parent, manifest))
     return Recalibration(manifest, len(local.entries), len(local.entries) - len(subjects))
 
 
-def recalibrated(parent: Bundle, subjects: Sequence[LocalSubject]) -> BundleManifest:
-    """Fit a bundle to local subjects and write down where it comes from."""
+def recalibrated(parent: Bundle, subjects: Sequence[LocalSubject], limit: float | None = None) -> BundleManifest:
+    """Fit a bundle to local subjects and write down where it comes from; ``limit`` as in `recalibrate`."""
     before, after = before_and_after(parent.manifest, subjects)
     lineage = Lineage(
         parent_name=parent.manifest.name,
@@ -83,7 +89,9 @@ def recalibrated(parent: Bundle, subjects: Sequence[LocalSubject]) -> BundleMani
         before={name: round(value, 4) for name, value in before.items() if np.isfinite(value)},
         after={name: round(value, 4) for name, value in after.items() if np.isfinite(value)},
     )
-    fitted = fit_local(parent.manifest, subjects)
+    policy = parent.manifest.policy
+    limited = policy if limit is None else policy.model_copy(update={"limit": limit})
+    fitted = fit_local(parent.manifest.model_copy(update={"policy": limited}), subjects)
     named = {"name": f"{parent.manifest.name}-recalibrated", "schema_version": BUNDLE_SCHEMA_VERSION}
     return fitted.model_copy(update={**named, "lineage": lineage})
 

@@ -60,7 +60,7 @@ def tune_virtual_bundle(
             "tuning_subjects_per_sex_and_window": settings.tuning_per_group,
             "counting_subjects_per_sex_and_window": settings.counting_per_group,
         }
-        tuned = {"policy": _policy(material, manifest), "training": manifest.training | sizes}
+        tuned = {"policy": _policy(material, manifest, settings.error_limit), "training": manifest.training | sizes}
         manifest = manifest.model_copy(update=tuned)
         files = bundle.files() | {DATASHEET_FILE: datasheet(manifest).encode()}
         write_bundle(folder, manifest, files, model_card(manifest))
@@ -80,10 +80,12 @@ def _require_virtual(manifest: BundleManifest) -> None:
         )
 
 
-def _policy(material: Material, manifest: BundleManifest) -> ThresholdPolicy:
+def _policy(material: Material, manifest: BundleManifest, limit: float) -> ThresholdPolicy:
     """Tune the threshold rule, and count its errors and those of the best readers on other subjects."""
     thresholds, edges = DEFAULT_THRESHOLDS_YEARS, manifest.age_edges_years
-    policy = tune_policy(material.predictions("tuning", manifest), thresholds)
-    readers = ceiling_policies(PRESETS["forensic"], edges, thresholds, subjects=_READER_SUBJECTS, seeds=_READER_SEEDS)
+    policy = tune_policy(material.predictions("tuning", manifest), thresholds, limit=limit)
+    readers = ceiling_policies(
+        PRESETS["forensic"], edges, thresholds, subjects=_READER_SUBJECTS, seeds=_READER_SEEDS, limit=limit
+    )
     fresh = [*material.predictions("counting", manifest), *material.predictions("test", manifest)]
     return count_errors(policy, fresh, readers)
