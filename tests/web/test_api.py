@@ -88,6 +88,40 @@ def test_a_correction_moves_the_answer_and_both_versions_stay(
     assert next(line for line in door.audit() if line["action"] == "correction done")["facts"]["labels_sha256"]
 
 
+def test_labels_that_a_broken_off_order_left_are_not_used(door: Door, knee: bytes, tmp_path: Path) -> None:
+    key = door.answered(knee)
+    left = door.client.app.state.office.files.correction(key, 2)  # type: ignore[attr-defined]
+    left.write_bytes(corrected(door, key, tmp_path, plates=False))
+    assert door.ask(key).json()["kind"] == "estimate"
+    assert door.desk.work_once()
+    compared = door.client.get(f"/api/examinations/{key}/compare?a=1&b=2").json()
+    assert (compared["change"]["estimated_age_years"], compared["labels"]["changed_voxels"]) == (0, 0)
+    assert all("labels_sha256" not in line["facts"] for line in door.audit())
+    door.desk = door.new_desk("one that knows no answer")
+    door.work()
+    assert files_of(door, key, 2, "preview.png") == files_of(door, key, 1, "preview.png")
+
+
+def test_documents_of_a_correction_are_made_from_its_labels(door: Door, knee: bytes, tmp_path: Path) -> None:
+    key = door.answered(knee)
+    drawn = corrected(door, key, tmp_path, plates=False)
+    door.client.post(f"/api/examinations/{key}/corrections?base=1", content=drawn)
+    assert door.desk.work_once()
+    door.desk = door.new_desk("one that knows no answer")
+    door.work()
+    previews = [files_of(door, key, number, "preview.png") for number in (1, 2)]
+    assert previews[0] != previews[1]
+
+
+def test_a_correction_whose_labels_are_gone_gives_no_answer(door: Door, knee: bytes) -> None:
+    key = door.answered(knee)
+    door.client.post(f"/api/examinations/{key}/corrections?base=1", content=files_of(door, key, 1, "labels.nii.gz"))
+    door.client.app.state.office.files.correction(key, 2).unlink()  # type: ignore[attr-defined]
+    assert door.desk.work_once()
+    run = door.show(key)["latest"]
+    assert (run["kind"], run["state"], run["reason"]["code"]) == ("correction", "failed", "output")
+
+
 def test_labels_of_another_grid_are_refused(door: Door, knee: bytes, tmp_path: Path) -> None:
     key = door.answered(knee)
     (tmp_path / "labels.nii.gz").write_bytes(files_of(door, key, 1, "labels.nii.gz"))

@@ -144,9 +144,12 @@ def test_what_a_killed_server_left_is_swept(door: Door, knee: bytes) -> None:
     (uploads.parent / "incoming-x").mkdir()
     purged = door.open()
     assert door.client.post(f"/api/examinations/{purged}/purge").status_code == 200
-    for left in (purged, "0" * 32):
-        (uploads.parents[1] / left / "documents-1").mkdir(parents=True)
-    office.files.sweep(office.register.known_files())
+    for name in (purged, "0" * 32):
+        (uploads.parents[1] / name / "documents-1").mkdir(parents=True)
+    half = uploads.parent / ".0.part.correction-1.nii.gz"
+    for left in (half, office.files.correction(key, 1)):
+        left.write_bytes(b"of an order that was broken off")
+    office.files.sweep(office.register.known_files(), office.register.corrections())
     assert [path.name for path in uploads.parent.iterdir()] == ["uploads"]
     assert len(list(uploads.iterdir())) == 1
     assert {path.name for path in uploads.parents[1].iterdir()} == {key, "0" * 32}, "of an unknown register"

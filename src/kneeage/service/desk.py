@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from kneeage.core.anatomy import Sex
-from kneeage.core.errors import BundleError, InputRefusedError, KneeAgeError
+from kneeage.core.errors import BundleError, InputRefusedError, KneeAgeError, OutputError
 from kneeage.core.result import RESULT_FILE, Outcome
 from kneeage.core.volume import Volume
 from kneeage.decide.question import Question
@@ -233,7 +233,7 @@ class Desk:
         return self._examiner(_bundle_of(task)).examine(
             series,
             question_of(task.question, self.files.folder),
-            labels=self._corrected(task.examination, number, series.volume),
+            labels=self._corrected(task, number, series.volume),
             progress=progress,
         )
 
@@ -252,19 +252,34 @@ class Desk:
         """Make the end of a run of its answer."""
         answer = told(place)
         state = RunState.REFUSED if answer.outcome == Outcome.REFUSED.value else done
-        given = self.files.correction(task.examination, task.number or 0)
+        given = self._given(task, task.number or 0)
         facts = {"result_sha256": answer.files[RESULT_FILE], "pixel_sha256": answer.pixel_sha256}
-        if given.exists():
+        if given is not None and given.exists():
             facts["labels_sha256"] = hashlib.sha256(given.read_bytes()).hexdigest()
         age, files = answer.estimated_age_years, list(answer.files)
         return RunEnd(state, answer.outcome, age, answer.reason, files, facts=facts)
 
-    def _corrected(self, examination: str, number: int, image: Volume) -> Volume | None:
-        """Read the labels that a run was given; None where it was given none."""
-        given = self.files.correction(examination, number)
-        if not given.exists():
+    def _corrected(self, task: Task, number: int, image: Volume) -> Volume | None:
+        """Read the labels that a run was given; None where it was given none.
+
+        Raises:
+            OutputError: They are gone.
+        """
+        given = self._given(task, number)
+        if given is None:
             return None
+        if not given.exists():
+            raise OutputError("the corrected labels are no longer in the folder of the server; correct them again")
         return image.with_array(np.asarray(read_values(given).array, np.uint8))
+
+    def _given(self, task: Task, number: int) -> Path | None:
+        """Find the labels of a correction.
+
+        The register says whether the run is one: labels may lie there because an order was broken off before it was
+        committed, and its number went to another run.
+        """
+        kind = Register(self.journal).case(task.examination).run(number).kind
+        return self.files.correction(task.examination, number) if kind is RunKind.CORRECTION else None
 
     def _clear_up(self, task: Task) -> None:
         """Remove what was written after the examination had been purged, once its lease had ended."""

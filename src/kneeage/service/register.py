@@ -327,6 +327,15 @@ class Register:
                     names.add(name)
         return found
 
+    def corrections(self) -> dict[str, set[int]]:
+        """Give the numbers of the corrections of each examination that has any."""
+        found: dict[str, set[int]] = {}
+        query = select(RUNS.c.examination, RUNS.c.number).where(RUNS.c.kind == RunKind.CORRECTION.value)
+        with reading(self.journal.engine) as connection:
+            for key, number in connection.execute(query):
+                found.setdefault(key, set()).add(number)
+        return found
+
     def setting(self, name: str) -> Any:
         """Give a setting; None where it was never set."""
         with reading(self.journal.engine) as connection:
