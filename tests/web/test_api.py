@@ -16,13 +16,7 @@ from kneeage.core.anatomy import Label
 from kneeage.core.errors import OutputError
 from kneeage.io.nifti import read_values, write_labels
 from kneeage.service.tables import AUDIT, writing
-from tests.web.support import Door, code, settings_of
-
-
-def files_of(door: Door, key: str, number: int, name: str) -> bytes:
-    answer = door.client.get(f"/api/examinations/{key}/runs/{number}/files/{name}")
-    assert answer.status_code == 200, answer.text
-    return bytes(answer.content)
+from tests.web.support import Door, code, files_of, settings_of
 
 
 def corrected(door: Door, key: str, folder: Path, plates: bool) -> bytes:
