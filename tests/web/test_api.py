@@ -9,6 +9,7 @@ import threading
 import zipfile
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -127,6 +128,16 @@ def test_labels_of_another_grid_are_refused(door: Door, knee: bytes, tmp_path: P
     assert code(door.client.post(f"/api/examinations/{key}/corrections?base=1", content=send)) == (422, "refused")
     assert code(door.client.post(f"/api/examinations/{key}/corrections?base=1", content=b"no")) == (422, "refused")
     assert door.show(key)["state"] == "done"
+
+
+def test_labels_of_another_grid_are_refused_before_they_are_read(door: Door, knee: bytes) -> None:
+    key = door.answered(knee)
+    head = nib.Nifti1Image(np.zeros((1, 1, 1), np.uint8), np.eye(4)).header
+    head.set_data_shape((600, 600, 600))
+    # A header without one value after it.
+    answer = door.client.post(f"/api/examinations/{key}/corrections?base=1", content=head.binaryblock + bytes(4))
+    assert code(answer) == (422, "refused")
+    assert "grid" in answer.json()["error"]["message"]
 
 
 def test_a_refused_study_says_why(door: Door) -> None:

@@ -168,7 +168,8 @@ def _correct(office: Office, user: str, key: str, base: Run, given: Path, conten
     shelved = _bundle(office, None if base.bundle is None else base.bundle["id"])
     known = [] if shelved.bundle is None else shelved.bundle.manifest.segment.label_values
     found = _labels(_path(office, key, base.number, _LABELS_FILE))
-    drawn = read_corrected(read_values(given), found, known if content == "labels" else plate_values(known))
+    allowed = known if content == "labels" else plate_values(known)
+    drawn = read_corrected(read_values(given, grid=found), found, allowed)
     labels = drawn if content == "labels" else with_plates(found, drawn)
 
     def place(number: int) -> None:
