@@ -123,6 +123,8 @@ AUDIT = Table(
 _SQLITE_BUSY_SECONDS = 30
 # As many connections as the server has threads that answer. Source: anyio, default of its thread limiter (40).
 _POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 30}
+# Errors of the database quote values, such as a reference, unless they are told not to.
+_OPTIONS: dict[str, Any] = {**_POOL, "hide_parameters": True}
 # Whoever writes on PostgreSQL takes this lock first, as SQLite lets one writer in at a time. Our own number.
 _WRITER_LOCK = 7_461_208_773
 _WRITES = "kneeage_writes"
@@ -159,7 +161,7 @@ def _sqlite(url: str) -> Engine:
     """Open a SQLite file so that what is committed survives a power cut, and transactions are our own."""
     _make_private(make_url(url).database)
     arguments = {"timeout": _SQLITE_BUSY_SECONDS, "check_same_thread": False}
-    engine = create_engine(url, connect_args=arguments, **_POOL)
+    engine = create_engine(url, connect_args=arguments, **_OPTIONS)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: object, _entry: ConnectionPoolEntry) -> None:
@@ -188,7 +190,7 @@ def _make_private(name: str | None) -> None:
 def _postgresql(url: URL) -> Engine:
     """Open a PostgreSQL database."""
     try:
-        return create_engine(url.set(drivername="postgresql+psycopg"), **_POOL)
+        return create_engine(url.set(drivername="postgresql+psycopg"), **_OPTIONS)
     except ModuleNotFoundError:
         raise UsageError("PostgreSQL needs psycopg; install it with: pip install 'kneeage[web,postgresql]'") from None
 
