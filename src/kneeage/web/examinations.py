@@ -66,7 +66,7 @@ def show_examination(office: TheOffice, _user: Reader, key: Id) -> CaseBody:
     return case_body(office.register.case(key))
 
 
-@router.post("/examinations/{key}/files", responses=responses(403, 404, 409, 413, 429), openapi_extra=_FORM)
+@router.post("/examinations/{key}/files", responses=responses(403, 404, 408, 409, 413, 429), openapi_extra=_FORM)
 async def send_files(request: Request, office: TheOffice, user: Writer, key: Id) -> Received:
     """Send files of an examination: a portion is taken whole or not at all, and more may follow."""
     limits = office.settings.limits

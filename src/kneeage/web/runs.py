@@ -82,7 +82,9 @@ def ask(office: TheOffice, user: Writer, key: Id, asked: AskedQuestion) -> RunBo
     return run_body(office.register.case(key).run(number or 0))
 
 
-@router.post("/corrections", status_code=202, responses=responses(403, 404, 409, 410, 413, 429), openapi_extra=_LABELS)
+@router.post(
+    "/corrections", status_code=202, responses=responses(403, 404, 408, 409, 410, 413, 429), openapi_extra=_LABELS
+)
 async def correct(
     request: Request,
     office: TheOffice,
@@ -96,7 +98,7 @@ async def correct(
         run = await run_in_threadpool(_base_run, office, key, base)
         with office.files.incoming(key) as folder:
             given = folder / "given.nii"
-            await receive_file(request, given, office.settings.limits.correction_bytes)
+            await receive_file(request, given, office.settings.limits)
             return await run_in_threadpool(_correct, office, user, key, run, _named(given), content)
 
 

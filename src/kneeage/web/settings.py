@@ -27,6 +27,7 @@ class Limits:
         streams: Clients that listen to events at once.
         waiting: Runs that wait.
         free_bytes: Room that the disk must keep.
+        idle_seconds: A request that sends nothing for so long loses its place.
         logins: Failed logins by name or address within a minute.
     """
 
@@ -40,6 +41,7 @@ class Limits:
     streams: int = 200
     waiting: int = 200
     free_bytes: int = 512 * MEBIBYTE
+    idle_seconds: int = 30
     logins: int = 5
 
 
