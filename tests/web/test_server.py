@@ -139,6 +139,8 @@ def test_behind_a_proxy_only_its_name_is_answered(tmp_path: Path, block_bundle: 
         (["--login"], "users must log in"),
         (["--tls-cert", "cert.pem"], "both"),
         (["--behind-proxy", "knees.example.org/path"], "origin"),
+        (["--host", "0.0.0.0", "--behind-proxy", "http://knees.example.org"], "in clear"),
+        (["--behind-proxy", "http://knees.example.org"], "in clear"),
     ],
 )
 def test_a_server_that_would_be_open_does_not_start(tmp_path: Path, options: list[str], words: str) -> None:

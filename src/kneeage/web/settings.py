@@ -89,6 +89,10 @@ class WebSettings:
             raise UsageError("TLS needs both --tls-cert and --tls-key")
         if self.proxy is not None and not _is_origin(self.proxy):
             raise UsageError("--behind-proxy takes an origin, such as https://knees.example.org")
+        if self.proxy is not None and not _is_guarded(self.proxy):
+            raise UsageError(
+                f"behind {self.proxy} passwords would travel in clear: have the proxy offer the server over https"
+            )
         if not is_loopback(self.host) and self.certificate is None and self.proxy is None:
             raise UsageError(
                 f"on {self.host} passwords would travel in clear: give --tls-cert and --tls-key, or --behind-proxy"
@@ -115,6 +119,12 @@ class WebSettings:
         if is_loopback(self.host):
             return frozenset({"localhost", "127.0.0.1", "::1", self.host.lower()})
         return None
+
+
+def _is_guarded(origin: str) -> bool:
+    """Say whether nobody on the way to an origin can read what is sent."""
+    parts = urlsplit(origin)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 def _is_origin(text: str) -> bool:
