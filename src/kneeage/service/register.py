@@ -54,9 +54,10 @@ class RunKind(str, Enum):
 
 
 CHOSEN_BUNDLE = "bundle"
-# Who acts where no user does: the program itself, a PACS node, and whoever may run commands on the register's machine.
-SYSTEM, NODE, OPERATOR = "system", "pacs", "operator"
-NOBODY = (SYSTEM, NODE, OPERATOR)
+# Who acts where no user does: the program itself, a PACS node, and whoever may run commands on the register's machine;
+# whoever works where nobody need log in; and whoever was refused a login.
+SYSTEM, NODE, OPERATOR, LOCAL, STRANGER = "system", "pacs", "operator", "local", "nobody"
+NO_USERS = (SYSTEM, NODE, OPERATOR, LOCAL, STRANGER)
 # In these an examination waits for its worker, and takes no other work.
 AT_WORK = (CaseState.INSPECTING, CaseState.QUEUED, CaseState.RUNNING)
 WAITING = (RunState.QUEUED.value, RunState.RUNNING.value)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from kneeage.service.register import STRANGER
 from kneeage.web.errors import WebError, responses
 from kneeage.web.office import Office, office_of
 from kneeage.web.schemas import LoginBody, SessionBody
@@ -34,7 +35,7 @@ def log_in(request: Request, response: Response, office: TheOffice, asked: Login
     for name in counted:
         office.logins.count(name)
     if not (office.sessions.needs_login and office.accounts.is_password(asked.name, asked.password)):
-        office.register.note("nobody", "login refused")
+        office.register.note(STRANGER, "login refused")
         raise WebError(401, "login", "the name or the password is wrong")
     for name in counted:
         office.logins.forget(name)

@@ -19,12 +19,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kneeage.service.accounts import SESSION_SECONDS, Accounts
+from kneeage.service.register import LOCAL
 from kneeage.web.errors import WebError, error_response
 from kneeage.web.settings import WebSettings
 
 COOKIE = "kneeage_session"
 CSRF_HEADER = "X-CSRF-Token"
-LOCAL_USER = "local"
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self' data: blob:; worker-src 'self' blob:; frame-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -90,7 +90,7 @@ class Sessions:
     def begin(self) -> Session:
         """Begin a session of nobody, or of this machine's user where nobody need log in."""
         token = secrets.token_urlsafe(32)
-        return Session(token, None if self.needs_login else LOCAL_USER)
+        return Session(token, None if self.needs_login else LOCAL)
 
     def write(self, response: Response, session: Session) -> None:
         """Give a session to a browser."""
@@ -114,7 +114,7 @@ class Sessions:
 
     def _user(self, token: str) -> str | None:
         """Give the user of a session."""
-        return LOCAL_USER if self._accounts is None else self._accounts.user_of(token)
+        return LOCAL if self._accounts is None else self._accounts.user_of(token)
 
 
 class Rate:
