@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from fastapi import Request
 from itsdangerous import URLSafeTimedSerializer
 from sqlalchemy import Engine, select
 
@@ -273,6 +275,25 @@ def test_a_user_who_is_removed_is_out_at_once(guarded: Door) -> None:
     with pytest.raises(UsageError, match="no user"):
         accounts_of(guarded).remove("ann")
     assert [line["action"] for line in _audit_of(guarded)][-2:] == ["user removed", "login refused"]
+
+
+def test_events_end_with_the_session(guarded: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kneeage.web.hub.QUIET_SECONDS", 0.05)
+    log_in(guarded)
+    told: list[bytes] = []
+    office = guarded.client.app.state.office  # type: ignore[attr-defined]
+    cookie = f"{COOKIE}={guarded.client.cookies[COOKIE]}".encode()
+    request = Request({"type": "http", "headers": [(b"cookie", cookie)]})
+
+    async def listen() -> None:
+        async for event in office.hub.events(None, None, lambda: office.sessions.may_read(request)):
+            told.append(event)
+            if len(told) == 3:
+                accounts_of(guarded).remove("ann")
+
+    asyncio.run(asyncio.wait_for(listen(), 120))
+    assert told[1:] == [b": quiet\n\n"] * len(told[1:])
+    assert len(told) >= 3
 
 
 def test_another_password_ends_the_sessions_of_the_one_before(guarded: Door) -> None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from kneeage.service.register import CaseState, Order, RunKind, StateError, require_state
+from kneeage.service.register import Case, CaseState, Order, RunKind, StateError, require_state
 from kneeage.web.errors import WebError, responses
 from kneeage.web.office import Office, office_of
 from kneeage.web.schemas import CaseBody, CaseList, Id, NewCase, Received, ShortText, case_body, short_case
@@ -100,17 +100,22 @@ def purge(office: TheOffice, user: Writer, key: Id) -> CaseBody:
 
 
 @router.get("/events", responses={**responses(429), **EVENTS})
-def all_events(office: TheOffice, _user: Reader) -> StreamingResponse:
+def all_events(request: Request, office: TheOffice, _user: Reader) -> StreamingResponse:
     """Tell what changes in any examination, as it happens."""
-    office.hub.require_room()
-    return StreamingResponse(office.hub.events(None, None), media_type="text/event-stream")
+    return _events(request, office, None, None)
 
 
 @router.get("/examinations/{key}/events", responses={**responses(404, 429), **EVENTS})
-def examination_events(office: TheOffice, _user: Reader, key: Id) -> StreamingResponse:
+def examination_events(request: Request, office: TheOffice, _user: Reader, key: Id) -> StreamingResponse:
     """Tell what changes in an examination, as it happens."""
+    return _events(request, office, key, office.register.case(key))
+
+
+def _events(request: Request, office: Office, key: str | None, first: Case | None) -> StreamingResponse:
+    """Tell what changes for as long as the session of a request is good."""
     office.hub.require_room()
-    return StreamingResponse(office.hub.events(key, office.register.case(key)), media_type="text/event-stream")
+    events = office.hub.events(key, first, lambda: office.sessions.may_read(request))
+    return StreamingResponse(events, media_type="text/event-stream")
 
 
 def _keep(office: Office, user: str, key: str, folder: Path, sizes: dict[str, int]) -> Received:

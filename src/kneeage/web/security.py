@@ -87,6 +87,13 @@ class Sessions:
             return None
         return Session(token, self._user(token)) if isinstance(token, str) else None
 
+    def may_read(self, request: Request) -> bool:
+        """Say whether who made a request may still see what is here: the session may have ended since."""
+        if not self.needs_login:
+            return True
+        session = self.read(request)
+        return session is not None and session.user is not None
+
     def begin(self) -> Session:
         """Begin a session of nobody, or of this machine's user where nobody need log in."""
         token = secrets.token_urlsafe(32)
