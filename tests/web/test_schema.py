@@ -90,7 +90,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     (folder / "data").mkdir()
     (folder / "studies" / "run").mkdir(parents=True)
     (folder / "studies" / "run" / "report.html").write_text("<!DOCTYPE html>a study", encoding="utf-8")
-    asked = {"login": True, "studies": folder / "studies", "limits": replace(SMALL, logins=10_000)}
+    asked = {"login": True, "studies": folder / "studies", "limits": replace(SMALL, logins=10_000, many_logins=10_000)}
     door = Door(settings_of(folder / "data", make_bundle(folder / "blocks"), **asked))
     accounts = door.client.app.state.office.accounts  # type: ignore[attr-defined]
     accounts._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

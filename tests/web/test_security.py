@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from fastapi import Request
+from fastapi.testclient import TestClient
 from itsdangerous import URLSafeTimedSerializer
 from sqlalchemy import Engine, select
 
@@ -344,6 +346,29 @@ def test_guessing_passwords_is_slowed_down(guarded: Door) -> None:
     answer = log_in(guarded)
     assert code(answer) == (429, "busy")
     assert int(answer.headers["retry-after"]) > 0
+
+
+def from_address(door: Door, address: str) -> Door:
+    """The same server, reached from another address."""
+    other = copy.copy(door)
+    other.client = TestClient(door.client.app, base_url="http://127.0.0.1", client=(address, 1))
+    other.take_token()
+    return other
+
+
+def test_guesses_from_elsewhere_keep_nobody_out(guarded: Door) -> None:
+    elsewhere = from_address(guarded, "10.0.0.1")
+    assert [log_in(elsewhere, "wrong wrong wrong").status_code for _ in range(6)] == [401] * 5 + [429]
+    assert log_in(guarded).status_code == 200
+
+
+def test_guesses_from_very_many_places_are_slowed_down(tmp_path: Path, block_bundle: Path) -> None:
+    (tmp_path / "data").mkdir()
+    door = Door(settings_of(tmp_path / "data", block_bundle, login=True, limits=replace(SMALL, many_logins=7)))
+    found = [log_in(from_address(door, f"10.0.0.{number}"), name="ann").status_code for number in range(8)]
+    assert found == [401] * 7 + [429]
+    found = [log_in(from_address(door, "10.0.1.1"), name=f"user {number}").status_code for number in range(8)]
+    assert found == [401] * 7 + [429]
 
 
 def test_guesses_at_once_get_no_further_than_guesses_in_turn(guarded: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,18 +128,20 @@ class Rate:
     """Counts events of the last minute by a name.
 
     Args:
-        most: How many are let through.
         clock: Gives seconds.
     """
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most = most
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: dict[str, list[float]] = {}
         self._turn = threading.Lock()
 
-    def count(self, name: str) -> None:
+    def count(self, name: str, most: int) -> None:
         """Count one more, unless it is one too many.
+
+        Args:
+            name: What is counted.
+            most: How many are let through.
 
         Raises:
             WebError: Too often.
@@ -149,7 +151,7 @@ class Rate:
                 self._seen.clear()
             now = self._clock()
             seen = [at for at in self._seen.get(name, ()) if at >= now - _MINUTE]
-            if len(seen) >= self._most:
+            if len(seen) >= most:
                 wait = math.ceil(seen[0] + _MINUTE - now)
                 raise WebError(429, "busy", "too many attempts; wait a minute", retry_after=max(1, wait))
             self._seen[name] = [*seen, now]

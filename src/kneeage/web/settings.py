@@ -28,7 +28,8 @@ class Limits:
         waiting: Runs that wait.
         free_bytes: Room that the disk must keep.
         idle_seconds: A request that sends nothing for so long loses its place.
-        logins: Failed logins by name or address within a minute.
+        logins: Failed logins by one name from one address within a minute.
+        many_logins: The same by one name from anywhere, or by any names from one address.
     """
 
     file_bytes: int = 512 * MEBIBYTE
@@ -43,6 +44,7 @@ class Limits:
     free_bytes: int = 512 * MEBIBYTE
     idle_seconds: int = 30
     logins: int = 5
+    many_logins: int = 50
 
 
 @dataclass(frozen=True)
