@@ -54,6 +54,18 @@ PIXELS = """(colour) => {
   return count;
 }"""
 
+COUNT_STREAMS = """
+  window.streams = 0;
+  window.EventSource = class extends EventSource {
+    constructor(path) { super(path); window.streams += 1; }
+    close() { if (this.readyState !== EventSource.CLOSED) window.streams -= 1; super.close(); }
+  };
+"""
+SHOW = """(hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
 
 @dataclass
 class Seen:
@@ -259,6 +271,19 @@ def test_a_page_that_was_turned_away_follows_again(seen: Seen) -> None:
     seen.page.route("**/api/events", turn_away_once)
     with seen.page.expect_response(lambda answer: answer.url.endswith("/api/events") and answer.ok):
         seen.go("/")
+
+
+def test_a_page_that_is_not_seen_holds_no_connection(seen: Seen, answered: dict[str, Any]) -> None:
+    seen.page.add_init_script(COUNT_STREAMS)
+    for path, told in (("/", "/api/examinations?"), (answered["path"], "/events")):
+        seen.go(path)
+        seen.page.wait_for_function("window.streams === 1")
+        seen.page.evaluate(SHOW, True)
+        assert seen.page.evaluate("window.streams") == 0
+        # What happened meanwhile is asked for.
+        with seen.page.expect_response(lambda answer, told=told: told in answer.url and answer.ok):
+            seen.page.evaluate(SHOW, False)
+        seen.page.wait_for_function("window.streams === 1")
 
 
 def test_what_cannot_be_read_says_why(seen: Seen, tmp_path: Path) -> None:
