@@ -141,7 +141,7 @@ def test_a_register_of_an_earlier_version_is_guarded_too(tmp_path: Path) -> None
 def test_a_run_goes_through_the_register(journal: Journal) -> None:
     register, queue = Register(journal), RunQueue(journal)
     key = register.create("ann", "a reference").id
-    register.add_files(key, "ann", {"00": 5}, lambda: None)
+    register.add_files(key, "ann", {"00": 5}, lambda _known: None)
     bundle = {"id": "0" * 16, "name": "b", "version": "1", "population": "virtual", "sha256": "0" * 64}
     assert register.order(key, "ann", Order(RunKind.ESTIMATE, {"lang": "en"}, bundle)) == 1
     task = queue.claim("w", 60)

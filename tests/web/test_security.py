@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import errno
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +18,7 @@ from fastapi import Request
 from fastapi.testclient import TestClient
 from itsdangerous import URLSafeTimedSerializer
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
 
 from kneeage.core.errors import UsageError
 from kneeage.service.accounts import SESSION_SECONDS, Accounts
@@ -25,9 +28,18 @@ from kneeage.service.case_files import CaseFiles
 from kneeage.service.tables import USERS, open_engine, reading, sqlite_url
 from kneeage.web.security import COOKIE
 from kneeage.web.settings import WebSettings
+from kneeage.web.upload import require_safe
 from tests.web.support import PASSWORD, SMALL, Door, code, settings_of, zipped
 
 SCRIPT = "<script>alert(1)</script>"
+
+
+class FullDatabaseError(sqlite3.OperationalError):
+    """What SQLite raises where it has no room; its code cannot be set otherwise."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("database or disk is full")
+        self.sqlite_errorcode = code
 
 
 @pytest.fixture
@@ -118,6 +130,11 @@ def test_a_zip_comes_alone(door: Door, knee: bytes) -> None:
     assert code(door.send(key, ("study.zip", content), ("knee.nii.gz", knee))) == (422, "refused")
     assert door.send(key, ("study.zip", content)).status_code == 200
     assert door.send(key, ("knee.nii.gz", knee)).status_code == 409
+    late, unnamed = door.open(), door.open()
+    assert door.send(late, ("knee.nii.gz", knee)).status_code == 200
+    assert code(door.send(late, ("study.zip", content))) == (409, "state")
+    assert door.send(unnamed, ("study", content)).status_code == 200
+    assert code(door.send(unnamed, ("knee.nii.gz", knee))) == (409, "state")
     door.ask(key)
     door.work()
     assert door.show(key)["state"] == "done"
@@ -139,6 +156,43 @@ def test_all_files_together_end_at_their_limit(door: Door) -> None:
         assert door.send(key, (f"{number}", bytes([number]) * 2**20)).status_code == 200
     assert code(door.send(key, ("one byte more", b"x"))) == (413, "too_large")
     assert door.show(key)["bytes"] == 2**21
+
+
+def test_requests_at_once_get_no_further_than_requests_in_turn(
+    door: Door, monkeypatch: pytest.MonkeyPatch, knee: bytes
+) -> None:
+    together = threading.Barrier(3)
+
+    def look(folder: Path, sizes: dict[str, int]) -> bool:
+        """Wait until all have come so far."""
+        together.wait(400)
+        return require_safe(folder, sizes)
+
+    monkeypatch.setattr("kneeage.web.examinations.require_safe", look)
+    key, other = door.open(), door.open()
+    zips = [(f"{number}.zip", zipped([(f"{number}.nii.gz", knee)])) for number in range(3)]
+    parts = [(f"{number}", bytes([number]) * 2**20) for number in range(3)]
+    with door.client, ThreadPoolExecutor(3) as pool:
+        sent = list(pool.map(lambda part: door.send(key, part).status_code, parts))
+        packed = list(pool.map(lambda part: door.send(other, part).status_code, zips))
+    assert sorted(sent) == [200, 200, 413]
+    assert sorted(packed) == [200, 409, 409]
+    assert (door.show(key)["bytes"], door.show(other)["files"]) == (2**21, 1)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), FullDatabaseError(13)])
+def test_a_disk_that_fills_up_is_said(door: Door, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object) -> None:
+        raise error if isinstance(error, OSError) else OperationalError("INSERT", {}, error)
+
+    key = door.open()
+    monkeypatch.setattr(CaseFiles, "keep", fail)
+    answer = door.send(key, ("a", b"a"))
+    assert code(answer) == (429, "busy")
+    assert "disk" in answer.json()["error"]["message"]
+    assert door.show(key)["files"] == 0
+    monkeypatch.undo()
+    assert door.send(key, ("a", b"a")).status_code == 200
 
 
 def test_a_body_of_unknown_length_is_refused(door: Door) -> None:

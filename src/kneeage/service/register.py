@@ -179,14 +179,17 @@ class Register:
             pen.note(who, "examination opened", key)
         return self.case(key)
 
-    def add_files(self, key: str, who: str, sizes: Mapping[str, int], move: Callable[[], None]) -> tuple[int, int]:
+    def add_files(
+        self, key: str, who: str, sizes: Mapping[str, int], take: Callable[[Mapping[str, int]], None]
+    ) -> tuple[int, int]:
         """Take files into an examination.
 
         Args:
             key: The examination.
             who: The user.
             sizes: Bytes of each file by its name, which is the SHA-256 of its bytes with an ending.
-            move: Puts the files in their place; called before all of it is committed.
+            take: Given the bytes of the files that are there by their names, refuses the new ones or puts them in their
+                place; called before all of it is committed, while nobody else adds any.
 
         Returns:
             Number and bytes of its files.
@@ -196,11 +199,12 @@ class Register:
         """
         with self.journal.writing() as pen:
             require_state(_state(pen.connection, key), (CaseState.DRAFT,), "files are taken until work begins")
-            known = set(pen.connection.execute(select(FILES.c.name).where(FILES.c.examination == key)).scalars())
+            query = select(FILES.c.name, FILES.c.bytes).where(FILES.c.examination == key)
+            known = {row.name: row.bytes for row in pen.connection.execute(query)}
+            take(known)
             rows = [{"examination": key, "name": n, "bytes": b} for n, b in sizes.items() if n not in known]
             if rows:
                 pen.connection.execute(insert(FILES), rows)
-            move()
             self._touch(pen.connection, key)
             pen.note(who, "files received", key, sha256=sorted(n.partition(".")[0] for n in sizes))
             return _size(pen.connection, key)

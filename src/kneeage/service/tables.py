@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from sqlite3 import SQLITE_FULL
 from typing import Any
 
 from sqlalchemy import (
@@ -28,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from kneeage.core.errors import OutputError, UsageError
@@ -222,8 +223,23 @@ def steady(engine: Engine) -> Iterator[Connection]:
 
 @contextlib.contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Give the one writer's connection; all of it is committed at the end, or nothing."""
-    with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _WRITER_LOCK})
-        yield connection
+    """Give the one writer's connection; all of it is committed at the end, or nothing.
+
+    Raises:
+        OutputError: The database has no room left.
+    """
+    try:
+        with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _WRITER_LOCK})
+            yield connection
+    except OperationalError as error:
+        if _is_full(error):
+            raise OutputError("the disk of the register is full; free some space, then try again") from error
+        raise
+
+
+def _is_full(error: OperationalError) -> bool:
+    """Say whether a database has no room left. Source: PostgreSQL, appendix A (53100, disk_full)."""
+    codes = (getattr(error.orig, "sqlite_errorcode", None), getattr(error.orig, "sqlstate", None))
+    return codes in ((SQLITE_FULL, None), (None, "53100"))

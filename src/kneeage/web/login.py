@@ -23,7 +23,7 @@ def show_session(request: Request, response: Response, office: TheOffice) -> Ses
     return session_body(office, ensure_session(request, response, office))
 
 
-@router.post("", responses=responses(403, 413, 429))
+@router.post("", responses=responses(403, 413))
 def log_in(request: Request, response: Response, office: TheOffice, asked: LoginBody) -> SessionBody:
     """Log in; the answer has a new token."""
     before = office.sessions.read(request)

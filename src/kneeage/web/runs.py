@@ -70,7 +70,7 @@ _DICOM = ".dcm"
 _LABELS_FILE = FileName.LABELS.value
 
 
-@router.post("/runs", status_code=202, responses=responses(403, 404, 409, 413, 429))
+@router.post("/runs", status_code=202, responses=responses(403, 404, 409, 413))
 def ask(office: TheOffice, user: Writer, key: Id, asked: AskedQuestion) -> RunBody:
     """Have a question answered."""
     case, shelved = office.register.case(key), _bundle(office, asked.bundle)
@@ -82,9 +82,7 @@ def ask(office: TheOffice, user: Writer, key: Id, asked: AskedQuestion) -> RunBo
     return run_body(office.register.case(key).run(number or 0))
 
 
-@router.post(
-    "/corrections", status_code=202, responses=responses(403, 404, 408, 409, 410, 413, 429), openapi_extra=_LABELS
-)
+@router.post("/corrections", status_code=202, responses=responses(403, 404, 408, 409, 410, 413), openapi_extra=_LABELS)
 async def correct(
     request: Request,
     office: TheOffice,

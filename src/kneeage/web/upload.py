@@ -264,23 +264,30 @@ async def receive_file(request: Request, path: Path, limits: Limits) -> None:
         raise WebError(422, "invalid", "the body is empty; send a NIfTI file")
 
 
-def require_safe(folder: Path, sizes: dict[str, int], *, others: int) -> None:
-    """Refuse archives that are unsafe by their table of contents, or that do not come alone.
+def require_safe(folder: Path, sizes: dict[str, int]) -> bool:
+    """Refuse archives that are unsafe by their table of contents, or that come with others.
 
     Args:
         folder: Where the files lie.
         sizes: Their names.
-        others: Files that came before.
+
+    Returns:
+        Whether they are one archive.
 
     Raises:
         InputRefusedError: An archive leads outside of itself, unpacks to too much, or is damaged.
         WebError: An archive is not the only file.
     """
-    for name in sizes:
-        with (folder / name).open("rb") as file:
-            is_zip = is_archive(file.read(_HEAD_BYTES))
-        if is_zip and (others or len(sizes) > 1):
-            raise WebError(422, "refused", "a zip must be the only file of an examination; open another examination")
-        if is_zip:
-            with open_archive(folder / name):
-                pass
+    archives = [folder / name for name in sizes if holds_archive(folder / name)]
+    if archives and len(sizes) > 1:
+        raise WebError(422, "refused", "a zip must be the only file of an examination; open another examination")
+    for path in archives:
+        with open_archive(path):
+            pass
+    return bool(archives)
+
+
+def holds_archive(path: Path) -> bool:
+    """Say whether a file begins like a zip archive, whatever it is called."""
+    with path.open("rb") as file:
+        return is_archive(file.read(_HEAD_BYTES))
