@@ -29,6 +29,7 @@ from kneeage.service.tables import USERS, open_engine, reading, sqlite_url
 from kneeage.web.security import COOKIE
 from kneeage.web.settings import WebSettings
 from kneeage.web.upload import require_safe
+from tests.io.support import Made, write_series
 from tests.web.support import PASSWORD, SMALL, Door, code, settings_of, zipped
 
 SCRIPT = "<script>alert(1)</script>"
@@ -250,6 +251,22 @@ def test_oversized_and_broken_fields_are_refused(door: Door, knee: bytes) -> Non
         assert code(door.ask(key, **bad)) == (422, "invalid")
     body = b'{"thresholds": [1e400]}'
     assert code(door.client.post(f"/api/examinations/{key}/runs", content=body)) == (422, "invalid")
+
+
+def test_long_texts_and_very_many_series_of_a_study_are_cut(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kneeage.service.desk.MOST_CANDIDATES", 2)
+    key = door.open()
+    for number in range(3):
+        made = Made(slices=1, uid=f"1.2.{number + 3}", extra={"SeriesDescription": "A" * 60_000})
+        (path,) = write_series(tmp_path / str(number), made)
+        assert door.send(key, (path.name, path.read_bytes())).status_code == 200
+    door.client.post(f"/api/examinations/{key}/inspect")
+    door.work()
+    found = door.show(key)
+    assert [one["description"] for one in found["series"]] == ["A" * 1024] * 2
+    assert found["inspect_notes"] == ["1 more series, ranked after these, are not listed"]
 
 
 def test_a_file_cannot_be_read_as_a_prior(door: Door, knee: bytes) -> None:

@@ -40,6 +40,9 @@ from kneeage.service.run_queue import CancelledError, RunEnd, RunQueue, Task
 from kneeage.service.shelf import Shelf
 from kneeage.service.troubles import Trouble, trouble, unforeseen
 
+# Series of an examination that may be chosen from: a knee study has about ten. Our own choice.
+MOST_CANDIDATES = 200
+_MOST_NOTES = 100
 _HEADER = ("description", "weighting", "fat_suppressed", "field_strength_tesla", "manufacturer", "virtual", "files")
 _QUESTION = (
     "height_cm",
@@ -183,8 +186,10 @@ class Desk:
         if not found.candidates:
             words = next(iter(found.unreadable), f"no DICOM or NIfTI series among {found.foreign} files")
             raise InputRefusedError(words)
-        series = candidates(list(found.candidates))
-        return RunEnd(RunState.DONE, case={"series": series, "notes": list(found.unreadable)[:100]})
+        series, notes = candidates(list(found.candidates)), list(found.unreadable)[:_MOST_NOTES]
+        if len(found.candidates) > len(series):
+            notes.insert(0, f"{len(found.candidates) - len(series)} more series, ranked after these, are not listed")
+        return RunEnd(RunState.DONE, case={"series": series, "notes": notes})
 
     def _estimate(self, task: Task) -> RunEnd:
         """Estimate, unless the answer is there already."""
@@ -302,9 +307,9 @@ class Desk:
 
 
 def candidates(found: list[Candidate]) -> list[dict[str, Any]]:
-    """Describe series for the series picker; free texts of the header but the description are left out."""
-    is_open = is_tie(found)
-    return [_candidate(one, is_chosen=one.rank == 1 and one.suitable and not is_open) for one in found]
+    """Describe the first series for the series picker; free texts of the header but the description are left out."""
+    is_open, listed = is_tie(found), found[:MOST_CANDIDATES]
+    return [_candidate(one, is_chosen=one.rank == 1 and one.suitable and not is_open) for one in listed]
 
 
 def question_of(asked: dict[str, Any], folder: Path) -> Question:
