@@ -19,9 +19,10 @@ from kneeage.service.links import link_or_copy
 
 # Endings of uploaded names that tell what a file is; no other part of a name is used.
 ENDINGS = (".nii.gz", ".nii", ".zip")
+# How examinations are called.
+ID = re.compile(r"[0-9a-f]{32}")
 
 _OWNER_ONLY = 0o700
-_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class CaseFiles:
@@ -168,7 +169,7 @@ class CaseFiles:
 
     def _case(self, examination: str) -> Path:
         """Folder of one examination."""
-        if not _ID.fullmatch(examination):
+        if not ID.fullmatch(examination):
             raise OutputError("an examination is named by 32 hexadecimal digits")
         return self._cases / examination
 
