@@ -80,7 +80,9 @@ def test_a_correction_moves_the_answer_and_both_versions_stay(
     assert compared["a"]["plates"]["distal_femur"]["openness"] == 1
     assert {one["name"] for one in compared["labels"]["by_label"]} >= {"distal_femur_physis"}
     assert [run["kind"] for run in door.show(key)["runs"]] == ["estimate", "correction"]
-    assert next(line for line in door.audit() if line["action"] == "correction done")["facts"]["labels_sha256"]
+    sealed = {line["action"]: line["facts"].get("labels_sha256") for line in door.audit()}
+    assert len(sealed["correction done"]) == 64
+    assert sealed["correction ordered"] == sealed["correction done"]
 
 
 def test_labels_that_a_broken_off_order_left_are_not_used(door: Door, knee: bytes, tmp_path: Path) -> None:
@@ -169,6 +171,34 @@ def test_running_work_is_cancelled_at_its_next_step(door: Door, knee: bytes) -> 
     assert door.client.post(f"/api/examinations/{key}/cancel").json()["state"] == "running"
     assert door.desk._try(task) == "cancelled"
     assert door.show(key)["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_cancelled_correction_leaves_the_answer(door: Door, knee: bytes, is_running: bool) -> None:
+    key = door.answered(knee)
+    door.work()
+    door.client.post(f"/api/examinations/{key}/corrections?base=1", content=files_of(door, key, 1, "labels.nii.gz"))
+    task = door.desk.queue.claim("first", 60) if is_running else None
+    assert door.client.post(f"/api/examinations/{key}/cancel").status_code == 200
+    if task is not None:
+        assert door.desk._try(task) == "cancelled"
+    found = door.show(key)
+    assert (found["state"], [run["state"] for run in found["runs"]]) == ("done", ["done", "cancelled"])
+
+
+def test_what_was_cancelled_can_be_inspected_and_asked_again(door: Door, knee: bytes) -> None:
+    key = door.open()
+    door.send(key, ("knee.nii.gz", knee))
+    for cancelled in ("inspect", "runs"):
+        assert door.client.post(f"/api/examinations/{key}/{cancelled}", json={}).status_code == 202
+        assert door.client.post(f"/api/examinations/{key}/cancel").json()["state"] == "cancelled"
+    assert door.client.post(f"/api/examinations/{key}/inspect").status_code == 202
+    door.work()
+    assert door.show(key)["state"] == "ready"
+    assert door.ask(key).status_code == 202
+    door.work()
+    assert door.show(key)["state"] == "done"
+    assert code(door.client.post(f"/api/examinations/{key}/inspect")) == (409, "state")
 
 
 def test_documents_follow_the_answer(door: Door, knee: bytes) -> None:

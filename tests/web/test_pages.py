@@ -286,6 +286,23 @@ def test_a_page_that_is_not_seen_holds_no_connection(seen: Seen, answered: dict[
         seen.page.wait_for_function("window.streams === 1")
 
 
+def test_what_was_begun_or_cancelled_goes_on(seen: Seen, server: tuple[str, int], study: list[Path]) -> None:
+    seen.drop(study)
+    seen.page.wait_for_selector("#series input:checked")
+    key = seen.page.request.get(f"{seen.base}/api/examinations?limit=1").json()["items"][0]["id"]
+    seen.go(f"/examinations/{key}")
+    seen.page.click("#go-on")
+    seen.page.wait_for_selector("#series input:checked")
+    with no_work(server[1]):
+        seen.page.click("#start")
+        seen.page.click("#cancel")
+        seen.page.wait_for_selector('[data-state="cancelled"]')
+    seen.page.click("#go-on")
+    seen.page.wait_for_selector("#series input:checked")
+    assert seen.page.is_enabled("#start")
+    assert f"{len(study)} files" in seen.page.inner_text("#sent-text")
+
+
 def test_what_cannot_be_read_says_why(seen: Seen, tmp_path: Path) -> None:
     wrong = tmp_path / "<img src=x onerror=alert(1)>.dcm"
     wrong.write_bytes(b"no image at all")

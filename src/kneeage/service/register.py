@@ -209,7 +209,7 @@ class Register:
             pen.note(who, "files received", key, sha256=sorted(n.partition(".")[0] for n in sizes))
             return _size(pen.connection, key)
 
-    def order(self, key: str, who: str, order: Order, place: Callable[[int], None] | None = None) -> int | None:
+    def order(self, key: str, who: str, order: Order, place: Callable[[int], object] | None = None) -> int | None:
         """Put work on an examination into the line.
 
         Args:
@@ -254,7 +254,7 @@ class Register:
             is_waiting = pen.connection.execute(waiting.values(**ended)).rowcount > 0
             running = update(RUNS).where(*where, RUNS.c.state == RunState.RUNNING.value)
             pen.connection.execute(running.values(cancel=True))
-            self._touch(pen.connection, key, **({"state": CaseState.CANCELLED.value} if is_waiting else {}))
+            self._touch(pen.connection, key, **(without_work(pen.connection, key) if is_waiting else {}))
             pen.note(who, "cancelled", key)
         return self.case(key)
 
@@ -364,7 +364,8 @@ class Register:
         query = select(func.count()).select_from(RUNS).where(*where)
         if int(connection.execute(query).scalar_one()) >= self._most_waiting:
             raise BusyError(f"{self._most_waiting} examinations wait already; ask again in a minute")
-        if order.kind is RunKind.INSPECT and next_number(connection, key) > 1:
+        done = (RUNS.c.examination == key, RUNS.c.state == RunState.DONE.value, RUNS.c.number.is_not(None))
+        if order.kind is RunKind.INSPECT and connection.execute(select(RUNS.c.id).where(*done)).first() is not None:
             raise StateError("the examination was read already")
 
     def _touch(self, connection: Connection, key: str, **values: Any) -> None:
@@ -393,6 +394,15 @@ def queued(key: str, who: str, order: Order, number: int | None, now: float) -> 
 def touch(connection: Connection, key: str, now: float, **values: Any) -> None:
     """Change an examination, and note when."""
     connection.execute(update(EXAMINATIONS).where(EXAMINATIONS.c.id == key).values(changed_at=now, **values))
+
+
+def without_work(connection: Connection, key: str) -> dict[str, Any]:
+    """Say where an examination stands whose work was cancelled: where its newest answer left it, if it has one."""
+    where = (RUNS.c.examination == key, RUNS.c.outcome.is_not(None))
+    query = select(RUNS.c.state, RUNS.c.reason_code, RUNS.c.reason_message).where(*where).order_by(desc(RUNS.c.number))
+    row = connection.execute(query.limit(1)).mappings().first()
+    none = {"state": CaseState.CANCELLED.value, "reason_code": None, "reason_message": None}
+    return none if row is None else dict(row)
 
 
 def forget_contents(connection: Connection, key: str, now: float) -> None:

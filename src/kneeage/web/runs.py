@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -170,16 +171,13 @@ def _correct(office: Office, user: str, key: str, base: Run, given: Path, conten
     found = _labels(_path(office, key, base.number, _LABELS_FILE))
     allowed = known if content == "labels" else plate_values(known)
     drawn = read_corrected(read_values(given, grid=found), found, allowed)
-    labels = drawn if content == "labels" else with_plates(found, drawn)
-
-    def place(number: int) -> None:
-        """Keep the labels under the number of their run."""
-        path = office.files.correction(key, number)
-        path.unlink(missing_ok=True)
-        write_labels(path, labels)
-
-    order = Order(RunKind.CORRECTION, base.question, bundle_facts(shelved), base.number, {"base": base.number})
-    number = office.register.order(key, user, order, place)
+    labels = given.with_name("labels.nii.gz")
+    write_labels(labels, drawn if content == "labels" else with_plates(found, drawn))
+    facts = {"base": base.number, "labels_sha256": hashlib.sha256(labels.read_bytes()).hexdigest()}
+    order = Order(RunKind.CORRECTION, base.question, bundle_facts(shelved), base.number, facts)
+    number = office.register.order(
+        key, user, order, lambda number: labels.replace(office.files.correction(key, number))
+    )
     return run_body(office.register.case(key).run(number or 0))
 
 
