@@ -20,6 +20,11 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from kneeage.core.anatomy import Label
+from kneeage.core.volume import Volume
+from kneeage.infer.correct import PLATES
+from kneeage.io.nifti import read_values
+
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
@@ -54,6 +59,14 @@ PIXELS = """(colour) => {
   return count;
 }"""
 
+# What the page says of work that goes on, again and again.
+WATCH = """addEventListener("DOMContentLoaded", () => {
+  const [text, bar] = ["#working-text", "#working-bar"].map((name) => document.querySelector(name));
+  window.said = [];
+  const note = () => document.querySelector("#working").hidden || window.said.push([text.textContent, bar.value]);
+  const parts = { subtree: true, childList: true, attributes: true };
+  if (text) new MutationObserver(note).observe(text.parentElement, parts);
+});"""
 COUNT_STREAMS = """
   window.streams = 0;
   window.EventSource = class extends EventSource {
@@ -164,6 +177,7 @@ def answered(chromium: Any, server: tuple[str, int], study: list[Path]) -> dict[
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
     context.set_default_timeout(PATIENCE_MS)
     here = Seen(context.new_page(), server[0], [], [])
+    here.page.add_init_script(WATCH)
     here.drop(study)
     here.page.wait_for_selector("#series input:checked")
     series = here.page.inner_text("#series")
@@ -171,12 +185,12 @@ def answered(chromium: Any, server: tuple[str, int], study: list[Path]) -> dict[
     with no_work(server[1]):
         here.page.click("#start")
         here.page.wait_for_selector("#working:not([hidden])")
-        stage = here.page.inner_text("#working-text")
     here.page.wait_for_selector("#estimated-age")
+    said = here.page.evaluate("window.said")
     here.page.wait_for_selector('[data-file="report.pdf"]')
     path = here.page.url.removeprefix(here.base)
     context.close()
-    return {"path": path, "series": series, "stage": stage, "id": path.rsplit("/", 1)[-1]}
+    return {"path": path, "series": series, "said": said, "id": path.rsplit("/", 1)[-1]}
 
 
 def result_of(seen: Seen, answered: dict[str, Any], number: int) -> dict[str, Any]:
@@ -188,7 +202,12 @@ def result_of(seen: Seen, answered: dict[str, Any], number: int) -> dict[str, An
 
 def test_a_virtual_study_is_dropped_in_and_answered(seen: Seen, answered: dict[str, Any]) -> None:
     assert "coronal" in answered["series"]
-    assert answered["stage"]
+    stages = list(dict.fromkeys(text for text, _ in answered["said"]))
+    assert stages[0] == "Waiting in the queue"
+    assert len(stages) >= 3, stages
+    shares = [share for _, share in answered["said"]]
+    assert shares == sorted(shares)
+    assert len(set(shares)) >= 3
     seen.go(answered["path"])
     result = result_of(seen, answered, 1)
     assert seen.page.inner_text("#estimated-age").split()[0] == f"{result['estimated_age_years']:.1f}"
@@ -247,6 +266,58 @@ def test_a_brush_changes_the_result(seen: Seen, answered: dict[str, Any]) -> Non
     assert seen.page.locator("#compared .changed").count() > 0
     first, second = (result_of(seen, answered, number)["plates"]["distal_femur"]["volume_mm3"] for number in (1, 2))
     assert second < first
+
+
+def test_a_dab_changes_what_lies_under_it_and_nothing_else(
+    seen: Seen, answered: dict[str, Any], tmp_path: Path
+) -> None:
+    """The image is not turned to right, anterior, superior; what is sent is compared by its place in the body."""
+    sent: list[bytes] = []
+
+    def keep(route: Any) -> None:
+        sent.append(route.request.post_data_buffer)
+        route.fulfill(status=409, json={"error": {"code": "state", "message": ""}})
+
+    seen.page.route("**/corrections**", keep)
+    before = labels_of(seen, answered, tmp_path)
+    assert before.orientation != "RAS"
+    seen.go(f"{answered['path']}/correct")
+    seen.page.wait_for_selector("#viewer[data-loaded]")
+    seen.page.click('[data-pen="2"]')
+    seen.page.locator("#size").fill("7")
+    box, spot = seen.page.locator("#viewer").bounding_box(), np.array([0.42, 0.2])
+    seen.page.mouse.click(box["x"] + spot[0] * box["width"], box["y"] + spot[1] * box["height"])
+    seen.page.click("#estimate")
+    seen.page.wait_for_selector("#problem:not([hidden])")
+    (tmp_path / "sent.nii").write_bytes(sent[0])
+    drawn, base = (one.reoriented("RAS") for one in (read_values(tmp_path / "sent.nii"), before))
+    plates = np.where(np.isin(base.array, PLATES), base.array, 0)
+    changed = np.argwhere((drawn.array != plates)[0])
+    slice_shown = int(seen.page.input_value("#slice")) - 1
+    columns, slices, rows = base.shape
+    # The slice fills the canvas as far as it can; the right of the body is on the left, above is above.
+    size_mm = np.array([columns * base.spacing[0], rows * base.spacing[2]])
+    window = np.array([box["width"], box["height"]])
+    place_mm = (spot - 0.5) * window / min(window / size_mm)
+    centre = np.array([columns, rows]) / 2 - place_mm / np.array([base.spacing[0], base.spacing[2]])
+    assert set(changed[:, 1]) == {slice_shown}
+    assert 0 <= slice_shown < slices
+    away = np.linalg.norm(np.indices((columns, rows)).transpose(1, 2, 0) + 0.5 - centre, axis=-1)
+    is_changed = np.zeros((columns, rows), bool)
+    is_changed[changed[:, 0], changed[:, 2]] = True
+    # A dab is 7 pixels wide; where its middle is can be told to a pixel.
+    assert is_changed[away < 2.5].all()
+    assert not is_changed[away > 4.5].any()
+    assert set(drawn.array[0][tuple(changed.T)]) == {Label.PROXIMAL_TIBIA_PHYSIS}
+
+
+def labels_of(seen: Seen, answered: dict[str, Any], folder: Path) -> Volume:
+    """The labels that the page corrects: those of the newest version."""
+    found = seen.page.request.get(f"{seen.base}/api/examinations/{answered['id']}").json()
+    number = [run["number"] for run in found["runs"] if "labels.nii.gz" in run["files"]][-1]
+    url = f"{seen.base}/api/examinations/{answered['id']}/runs/{number}/files/labels.nii.gz"
+    (folder / "labels.nii.gz").write_bytes(seen.page.request.get(url).body())
+    return read_values(folder / "labels.nii.gz")
 
 
 def test_the_brush_works_by_keyboard(seen: Seen, answered: dict[str, Any]) -> None:
