@@ -25,7 +25,7 @@ from statistics import median
 from typing import Any
 
 import httpx
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 import kneeage
 from kneeage.core.machine import available_cores
@@ -79,7 +79,7 @@ class Server:
 def main() -> None:
     """Measure, print and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5, help="examinations on the page (default: 5)")
+    parser.add_argument("--runs", type=int, default=5, help="examinations on the page after the first (default: 5)")
     parser.add_argument("--clients", type=int, default=50, help="clients that upload at once (default: 50)")
     parser.add_argument("--workers", type=int, default=2, help="workers of the server (default: 2)")
     parser.add_argument("--output", type=Path, default=REPORT, help="Markdown file to write")
@@ -116,15 +116,29 @@ def _serving(data: Path, workers: int) -> Iterator[Server]:
 
 
 def _on_the_page(server: Server, files: Sequence[Path], runs: int) -> tuple[dict[str, float], list[Visit]]:
-    """Open every page, and examine a study on the page a few times."""
+    """Examine a study on the page, a first time and a few times more; then open every page in a browser that is new."""
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
-        page = browser.new_page(base_url=server.address, viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(1000 * PATIENCE_SECONDS)
-        visits = [_visit(page, files) for _ in range(runs + 1)][1:]
-        opened = {path: _interactive(page, path) for path in (*PAGES, page.url.removeprefix(server.address))}
+        with _page(browser, server) as page:
+            visits = [_visit(page, files) for _ in range(runs + 1)]
+            answered = page.url.removeprefix(server.address)
+        opened = {}
+        for path in (*PAGES, answered):
+            with _page(browser, server) as page:
+                opened[path] = _interactive(page, path)
         browser.close()
     return opened, visits
+
+
+@contextmanager
+def _page(browser: Browser, server: Server) -> Iterator[Page]:
+    """Open a page that nothing was loaded for before."""
+    context = browser.new_context(base_url=server.address, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(1000 * PATIENCE_SECONDS)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
 
 
 def _visit(page: Page, files: Sequence[Path]) -> Visit:
@@ -269,19 +283,21 @@ def _page_lines(opened: dict[str, float], visits: list[Visit]) -> list[str]:
     """Lay out the times on the page."""
     slowest = max(opened, key=lambda path: opened[path])
     named = "an examination" if slowest.startswith("/examinations/") else f"`{slowest}`"
-    answers = [visit.answer for visit in visits]
+    first, *later = visits
+    answers = [visit.answer for visit in later]
     rows = [
-        (f"slowest page interactive ({named})", f"{opened[slowest]:.2f} s", BUDGETS["interactive"]),
+        (f"slowest page interactive, nothing kept ({named})", f"{opened[slowest]:.2f} s", BUDGETS["interactive"]),
+        ("first answer of the server", f"{first.answer:.2f} s", BUDGETS["answer"]),
         ("answer on the page, median", f"{median(answers):.2f} s", BUDGETS["answer"]),
         ("answer on the page, slowest", f"{max(answers):.2f} s", BUDGETS["answer"]),
-        ("slices with outlines, median", f"{median(visit.outlines for visit in visits):.2f} s", ""),
-        ("all documents, median", f"{median(visit.documents for visit in visits):.2f} s", ""),
+        ("slices with outlines, median", f"{median(visit.outlines for visit in later):.2f} s", ""),
+        ("all documents, median", f"{median(visit.documents for visit in later):.2f} s", ""),
     ]
     return [
         "",
-        f"## One examination after the other ({len(visits)})",
+        f"## One examination after the other ({len(later)} after the first)",
         "From the end of the upload; the question is asked as soon as the page lets one ask. It holds the listing of "
-        "the series, the estimate, and the way to the page.",
+        "the series, the estimate, and the way to the page. Median and slowest are of those after the first.",
         "",
         "| what | measured | at most |",
         "|---|---|---|",

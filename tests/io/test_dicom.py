@@ -22,7 +22,7 @@ from pydicom.uid import (
 from kneeage.core.errors import InputRefusedError, UndecodableError
 from kneeage.io import inflate
 from kneeage.io.dicom import read_instance
-from kneeage.io.facts import Facts
+from kneeage.io.facts import MAX_TEXT_CHARACTERS, MAX_VALUES, Facts
 from kneeage.io.instance import Instance
 from kneeage.io.item import SourceItem
 from kneeage.io.read import load
@@ -209,6 +209,15 @@ def test_invalid_values_are_absent_values(attribute: str, value: bytes) -> None:
     assert facts.number(attribute) is None
     assert facts.numbers(attribute, 2) is None
     assert facts.whole(attribute) is None
+
+
+@pytest.mark.parametrize("text", ["A" * 60_000, "\\".join(["A"] * 30_000)], ids=["long", "many"])
+def test_texts_end_at_their_limits(text: str) -> None:
+    one = Dataset()
+    one.add_new("SeriesDescription", "LO", text)
+    facts = Facts(one)
+    assert 500 < len(facts.text("SeriesDescription") or "") <= MAX_TEXT_CHARACTERS
+    assert len(facts.texts("SeriesDescription")) <= MAX_VALUES
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import random
 import zipfile
 from pathlib import Path
 
@@ -94,6 +96,43 @@ def test_a_zip_bomb_is_refused_by_its_ratio(tmp_path: Path) -> None:
         for n in range(3):
             packed.writestr(f"{n}.dcm", bytes(archive.RATIO_FREE_BYTES // 2))
     with pytest.raises(InputRefusedError, match=r"times its size; the limit is 100 times"):
+        load(tmp_path / "x.zip")
+
+
+def many_entries(path: Path, count: int) -> Path:
+    """A zip whose end says that it holds one file, and whose table of contents holds many."""
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("a", b"")
+    raw = path.read_bytes()
+    at, end = raw.index(b"PK\x01\x02"), raw.index(b"PK\x05\x06")
+    record = bytearray(raw[end:])
+    record[12:16] = (count * (end - at)).to_bytes(4, "little")
+    path.write_bytes(raw[:at] + count * raw[at:end] + record)
+    return path
+
+
+def test_a_zip_of_very_many_files_is_refused_before_they_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = many_entries(tmp_path / "x.zip", 60_000)
+    # Nothing that describes a file can be made.
+    monkeypatch.setattr(zipfile, "ZipInfo", None)
+    with pytest.raises(InputRefusedError, match="holds 60000 files; the limit is 50000"):
+        load(path)
+    monkeypatch.setattr(archive, "MAX_CONTENTS_BYTES", 1000)
+    with pytest.raises(InputRefusedError, match=r"table of contents of \d+ bytes; the limit is 1000"):
+        load(path)
+
+
+def test_a_zip_bomb_of_one_file_named_often_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "RATIO_FREE_BYTES", 2**20)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("0.dcm", random.Random(0).randbytes(2**16) + bytes(2**20))
+        for number in range(1, 20):
+            again = copy.copy(packed.filelist[0])
+            again.filename = f"{number}.dcm"
+            packed.filelist.append(again)
+    with pytest.raises(InputRefusedError, match="times its size"):
         load(tmp_path / "x.zip")
 
 

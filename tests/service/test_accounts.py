@@ -14,8 +14,8 @@ from kneeage.service.migrate import open_journal
 from kneeage.service.tables import sqlite_url
 
 
-@pytest.mark.parametrize("name", ["pacs", "system", "Operator"])
-def test_no_user_has_the_name_of_the_program_itself(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["pacs", "system", "Operator", "local", "Nobody"])
+def test_no_user_has_a_name_that_stands_for_no_user(tmp_path: Path, name: str) -> None:
     journal = open_journal(sqlite_url(tmp_path / "register.sqlite3"), tmp_path / "audit.head")
     with pytest.raises(UsageError, match="choose another name"):
         Accounts(journal).set_password(name, "correct horse battery")

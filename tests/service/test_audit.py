@@ -11,9 +11,12 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="needs the extra 'web'")
 
+from alembic import command
+from alembic.config import Config
 from sqlalchemy.exc import SQLAlchemyError
 
 from kneeage.core.errors import OutputError, UsageError
+from kneeage.service import migrations
 from kneeage.service.audit import AuditError, Head, Journal, parse_head, read_head, write_head
 from kneeage.service.migrate import migrate, open_journal
 from kneeage.service.register import Order, Register, RunKind
@@ -97,16 +100,48 @@ def test_a_cut_that_hides_itself_in_the_database_is_found_by_the_noted_head(writ
         written.verify()
 
 
+AGAIN = "SELECT number, time, 'bob', action, examination, facts, previous, hash FROM audit WHERE number = 2"
+
+
+def refused(journal: Journal, statement: str) -> None:
+    """Do what must not be possible."""
+    with pytest.raises(SQLAlchemyError, match="append-only"), writing(journal.engine) as connection:
+        connection.exec_driver_sql(statement)
+
+
 @pytest.mark.parametrize("statement", ["UPDATE audit SET who = 'bob'", "DELETE FROM audit"])
 def test_the_database_refuses_to_alter_the_log(written: Journal, statement: str) -> None:
-    with pytest.raises(SQLAlchemyError, match="append-only"), writing(written.engine) as connection:
-        connection.exec_driver_sql(statement)
+    refused(written, statement)
+
+
+def test_the_database_refuses_to_replace_a_line(written: Journal) -> None:
+    if written.engine.dialect.name == "sqlite":
+        refused(written, f"INSERT OR REPLACE INTO audit {AGAIN}")
+        refused(written, f"REPLACE INTO audit {AGAIN}")
+    refused(written, f"INSERT INTO audit {AGAIN} ON CONFLICT (number) DO UPDATE SET who = 'bob'")
+    written.verify()
+
+
+def test_a_register_of_an_earlier_version_is_guarded_too(tmp_path: Path) -> None:
+    engine = open_engine(sqlite_url(tmp_path / "register.sqlite3"))
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    journal = Journal(engine, tmp_path / "audit.head")
+    for _ in range(2):
+        with journal.writing() as pen:
+            pen.note("ann", "did")
+    migrate(engine)
+    refused(journal, f"INSERT OR REPLACE INTO audit {AGAIN}")
+    assert journal.verify().number == 2
 
 
 def test_a_run_goes_through_the_register(journal: Journal) -> None:
     register, queue = Register(journal), RunQueue(journal)
     key = register.create("ann", "a reference").id
-    register.add_files(key, "ann", {"00": 5}, lambda: None)
+    register.add_files(key, "ann", {"00": 5}, lambda _known: None)
     bundle = {"id": "0" * 16, "name": "b", "version": "1", "population": "virtual", "sha256": "0" * 64}
     assert register.order(key, "ann", Order(RunKind.ESTIMATE, {"lang": "en"}, bundle)) == 1
     task = queue.claim("w", 60)

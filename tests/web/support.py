@@ -105,6 +105,13 @@ class Door:
         return found
 
 
+def files_of(door: Door, key: str, number: int, name: str) -> bytes:
+    """A document of a run."""
+    answer = door.client.get(f"/api/examinations/{key}/runs/{number}/files/{name}")
+    assert answer.status_code == 200, answer.text
+    return bytes(answer.content)
+
+
 def zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
     """A zip of files."""
     held = io.BytesIO()

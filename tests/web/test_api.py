@@ -9,6 +9,7 @@ import threading
 import zipfile
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -16,13 +17,7 @@ from kneeage.core.anatomy import Label
 from kneeage.core.errors import OutputError
 from kneeage.io.nifti import read_values, write_labels
 from kneeage.service.tables import AUDIT, writing
-from tests.web.support import Door, code, settings_of
-
-
-def files_of(door: Door, key: str, number: int, name: str) -> bytes:
-    answer = door.client.get(f"/api/examinations/{key}/runs/{number}/files/{name}")
-    assert answer.status_code == 200, answer.text
-    return bytes(answer.content)
+from tests.web.support import Door, code, files_of, settings_of
 
 
 def corrected(door: Door, key: str, folder: Path, plates: bool) -> bytes:
@@ -85,7 +80,43 @@ def test_a_correction_moves_the_answer_and_both_versions_stay(
     assert compared["a"]["plates"]["distal_femur"]["openness"] == 1
     assert {one["name"] for one in compared["labels"]["by_label"]} >= {"distal_femur_physis"}
     assert [run["kind"] for run in door.show(key)["runs"]] == ["estimate", "correction"]
-    assert next(line for line in door.audit() if line["action"] == "correction done")["facts"]["labels_sha256"]
+    sealed = {line["action"]: line["facts"].get("labels_sha256") for line in door.audit()}
+    assert len(sealed["correction done"]) == 64
+    assert sealed["correction ordered"] == sealed["correction done"]
+
+
+def test_labels_that_a_broken_off_order_left_are_not_used(door: Door, knee: bytes, tmp_path: Path) -> None:
+    key = door.answered(knee)
+    left = door.client.app.state.office.files.correction(key, 2)  # type: ignore[attr-defined]
+    left.write_bytes(corrected(door, key, tmp_path, plates=False))
+    assert door.ask(key).json()["kind"] == "estimate"
+    assert door.desk.work_once()
+    compared = door.client.get(f"/api/examinations/{key}/compare?a=1&b=2").json()
+    assert (compared["change"]["estimated_age_years"], compared["labels"]["changed_voxels"]) == (0, 0)
+    assert all("labels_sha256" not in line["facts"] for line in door.audit())
+    door.desk = door.new_desk("one that knows no answer")
+    door.work()
+    assert files_of(door, key, 2, "preview.png") == files_of(door, key, 1, "preview.png")
+
+
+def test_documents_of_a_correction_are_made_from_its_labels(door: Door, knee: bytes, tmp_path: Path) -> None:
+    key = door.answered(knee)
+    drawn = corrected(door, key, tmp_path, plates=False)
+    door.client.post(f"/api/examinations/{key}/corrections?base=1", content=drawn)
+    assert door.desk.work_once()
+    door.desk = door.new_desk("one that knows no answer")
+    door.work()
+    previews = [files_of(door, key, number, "preview.png") for number in (1, 2)]
+    assert previews[0] != previews[1]
+
+
+def test_a_correction_whose_labels_are_gone_gives_no_answer(door: Door, knee: bytes) -> None:
+    key = door.answered(knee)
+    door.client.post(f"/api/examinations/{key}/corrections?base=1", content=files_of(door, key, 1, "labels.nii.gz"))
+    door.client.app.state.office.files.correction(key, 2).unlink()  # type: ignore[attr-defined]
+    assert door.desk.work_once()
+    run = door.show(key)["latest"]
+    assert (run["kind"], run["state"], run["reason"]["code"]) == ("correction", "failed", "output")
 
 
 def test_labels_of_another_grid_are_refused(door: Door, knee: bytes, tmp_path: Path) -> None:
@@ -99,6 +130,16 @@ def test_labels_of_another_grid_are_refused(door: Door, knee: bytes, tmp_path: P
     assert code(door.client.post(f"/api/examinations/{key}/corrections?base=1", content=send)) == (422, "refused")
     assert code(door.client.post(f"/api/examinations/{key}/corrections?base=1", content=b"no")) == (422, "refused")
     assert door.show(key)["state"] == "done"
+
+
+def test_labels_of_another_grid_are_refused_before_they_are_read(door: Door, knee: bytes) -> None:
+    key = door.answered(knee)
+    head = nib.Nifti1Image(np.zeros((1, 1, 1), np.uint8), np.eye(4)).header
+    head.set_data_shape((600, 600, 600))
+    # A header without one value after it.
+    answer = door.client.post(f"/api/examinations/{key}/corrections?base=1", content=head.binaryblock + bytes(4))
+    assert code(answer) == (422, "refused")
+    assert "grid" in answer.json()["error"]["message"]
 
 
 def test_a_refused_study_says_why(door: Door) -> None:
@@ -130,6 +171,34 @@ def test_running_work_is_cancelled_at_its_next_step(door: Door, knee: bytes) -> 
     assert door.client.post(f"/api/examinations/{key}/cancel").json()["state"] == "running"
     assert door.desk._try(task) == "cancelled"
     assert door.show(key)["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_cancelled_correction_leaves_the_answer(door: Door, knee: bytes, is_running: bool) -> None:
+    key = door.answered(knee)
+    door.work()
+    door.client.post(f"/api/examinations/{key}/corrections?base=1", content=files_of(door, key, 1, "labels.nii.gz"))
+    task = door.desk.queue.claim("first", 60) if is_running else None
+    assert door.client.post(f"/api/examinations/{key}/cancel").status_code == 200
+    if task is not None:
+        assert door.desk._try(task) == "cancelled"
+    found = door.show(key)
+    assert (found["state"], [run["state"] for run in found["runs"]]) == ("done", ["done", "cancelled"])
+
+
+def test_what_was_cancelled_can_be_inspected_and_asked_again(door: Door, knee: bytes) -> None:
+    key = door.open()
+    door.send(key, ("knee.nii.gz", knee))
+    for cancelled in ("inspect", "runs"):
+        assert door.client.post(f"/api/examinations/{key}/{cancelled}", json={}).status_code == 202
+        assert door.client.post(f"/api/examinations/{key}/cancel").json()["state"] == "cancelled"
+    assert door.client.post(f"/api/examinations/{key}/inspect").status_code == 202
+    door.work()
+    assert door.show(key)["state"] == "ready"
+    assert door.ask(key).status_code == 202
+    door.work()
+    assert door.show(key)["state"] == "done"
+    assert code(door.client.post(f"/api/examinations/{key}/inspect")) == (409, "state")
 
 
 def test_documents_follow_the_answer(door: Door, knee: bytes) -> None:
@@ -297,7 +366,7 @@ def test_changes_are_told_as_events(door: Door, knee: bytes) -> None:
             office = client.app.state.office  # type: ignore[attr-defined]
 
             async def read() -> None:
-                async for event in office.hub.events(key, office.register.case(key)):
+                async for event in office.hub.events(key, office.register.case(key), lambda: True):
                     lines.append(event.decode())
                     if '"files": 1' in lines[-1]:
                         return

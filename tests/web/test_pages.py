@@ -20,6 +20,11 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from kneeage.core.anatomy import Label
+from kneeage.core.volume import Volume
+from kneeage.infer.correct import PLATES
+from kneeage.io.nifti import read_values
+
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
@@ -52,6 +57,26 @@ PIXELS = """(colour) => {
   for (let at = 0; at < data.length; at += 4)
     count += Number(data[at + 3] > 200 && colour.every((value, part) => Math.abs(data[at + part] - value) < 25));
   return count;
+}"""
+
+# What the page says of work that goes on, again and again.
+WATCH = """addEventListener("DOMContentLoaded", () => {
+  const [text, bar] = ["#working-text", "#working-bar"].map((name) => document.querySelector(name));
+  window.said = [];
+  const note = () => document.querySelector("#working").hidden || window.said.push([text.textContent, bar.value]);
+  const parts = { subtree: true, childList: true, attributes: true };
+  if (text) new MutationObserver(note).observe(text.parentElement, parts);
+});"""
+COUNT_STREAMS = """
+  window.streams = 0;
+  window.EventSource = class extends EventSource {
+    constructor(path) { super(path); window.streams += 1; }
+    close() { if (this.readyState !== EventSource.CLOSED) window.streams -= 1; super.close(); }
+  };
+"""
+SHOW = """(hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
 }"""
 
 
@@ -152,6 +177,7 @@ def answered(chromium: Any, server: tuple[str, int], study: list[Path]) -> dict[
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
     context.set_default_timeout(PATIENCE_MS)
     here = Seen(context.new_page(), server[0], [], [])
+    here.page.add_init_script(WATCH)
     here.drop(study)
     here.page.wait_for_selector("#series input:checked")
     series = here.page.inner_text("#series")
@@ -159,12 +185,12 @@ def answered(chromium: Any, server: tuple[str, int], study: list[Path]) -> dict[
     with no_work(server[1]):
         here.page.click("#start")
         here.page.wait_for_selector("#working:not([hidden])")
-        stage = here.page.inner_text("#working-text")
     here.page.wait_for_selector("#estimated-age")
+    said = here.page.evaluate("window.said")
     here.page.wait_for_selector('[data-file="report.pdf"]')
     path = here.page.url.removeprefix(here.base)
     context.close()
-    return {"path": path, "series": series, "stage": stage, "id": path.rsplit("/", 1)[-1]}
+    return {"path": path, "series": series, "said": said, "id": path.rsplit("/", 1)[-1]}
 
 
 def result_of(seen: Seen, answered: dict[str, Any], number: int) -> dict[str, Any]:
@@ -176,7 +202,12 @@ def result_of(seen: Seen, answered: dict[str, Any], number: int) -> dict[str, An
 
 def test_a_virtual_study_is_dropped_in_and_answered(seen: Seen, answered: dict[str, Any]) -> None:
     assert "coronal" in answered["series"]
-    assert answered["stage"]
+    stages = list(dict.fromkeys(text for text, _ in answered["said"]))
+    assert stages[0] == "Waiting in the queue"
+    assert len(stages) >= 3, stages
+    shares = [share for _, share in answered["said"]]
+    assert shares == sorted(shares)
+    assert len(set(shares)) >= 3
     seen.go(answered["path"])
     result = result_of(seen, answered, 1)
     assert seen.page.inner_text("#estimated-age").split()[0] == f"{result['estimated_age_years']:.1f}"
@@ -237,6 +268,58 @@ def test_a_brush_changes_the_result(seen: Seen, answered: dict[str, Any]) -> Non
     assert second < first
 
 
+def test_a_dab_changes_what_lies_under_it_and_nothing_else(
+    seen: Seen, answered: dict[str, Any], tmp_path: Path
+) -> None:
+    """The image is not turned to right, anterior, superior; what is sent is compared by its place in the body."""
+    sent: list[bytes] = []
+
+    def keep(route: Any) -> None:
+        sent.append(route.request.post_data_buffer)
+        route.fulfill(status=409, json={"error": {"code": "state", "message": ""}})
+
+    seen.page.route("**/corrections**", keep)
+    before = labels_of(seen, answered, tmp_path)
+    assert before.orientation != "RAS"
+    seen.go(f"{answered['path']}/correct")
+    seen.page.wait_for_selector("#viewer[data-loaded]")
+    seen.page.click('[data-pen="2"]')
+    seen.page.locator("#size").fill("7")
+    box, spot = seen.page.locator("#viewer").bounding_box(), np.array([0.42, 0.2])
+    seen.page.mouse.click(box["x"] + spot[0] * box["width"], box["y"] + spot[1] * box["height"])
+    seen.page.click("#estimate")
+    seen.page.wait_for_selector("#problem:not([hidden])")
+    (tmp_path / "sent.nii").write_bytes(sent[0])
+    drawn, base = (one.reoriented("RAS") for one in (read_values(tmp_path / "sent.nii"), before))
+    plates = np.where(np.isin(base.array, PLATES), base.array, 0)
+    changed = np.argwhere((drawn.array != plates)[0])
+    slice_shown = int(seen.page.input_value("#slice")) - 1
+    columns, slices, rows = base.shape
+    # The slice fills the canvas as far as it can; the right of the body is on the left, above is above.
+    size_mm = np.array([columns * base.spacing[0], rows * base.spacing[2]])
+    window = np.array([box["width"], box["height"]])
+    place_mm = (spot - 0.5) * window / min(window / size_mm)
+    centre = np.array([columns, rows]) / 2 - place_mm / np.array([base.spacing[0], base.spacing[2]])
+    assert set(changed[:, 1]) == {slice_shown}
+    assert 0 <= slice_shown < slices
+    away = np.linalg.norm(np.indices((columns, rows)).transpose(1, 2, 0) + 0.5 - centre, axis=-1)
+    is_changed = np.zeros((columns, rows), bool)
+    is_changed[changed[:, 0], changed[:, 2]] = True
+    # A dab is 7 pixels wide; where its middle is can be told to a pixel.
+    assert is_changed[away < 2.5].all()
+    assert not is_changed[away > 4.5].any()
+    assert set(drawn.array[0][tuple(changed.T)]) == {Label.PROXIMAL_TIBIA_PHYSIS}
+
+
+def labels_of(seen: Seen, answered: dict[str, Any], folder: Path) -> Volume:
+    """The labels that the page corrects: those of the newest version."""
+    found = seen.page.request.get(f"{seen.base}/api/examinations/{answered['id']}").json()
+    number = [run["number"] for run in found["runs"] if "labels.nii.gz" in run["files"]][-1]
+    url = f"{seen.base}/api/examinations/{answered['id']}/runs/{number}/files/labels.nii.gz"
+    (folder / "labels.nii.gz").write_bytes(seen.page.request.get(url).body())
+    return read_values(folder / "labels.nii.gz")
+
+
 def test_the_brush_works_by_keyboard(seen: Seen, answered: dict[str, Any]) -> None:
     seen.go(f"{answered['path']}/correct")
     seen.page.wait_for_selector("#viewer[data-loaded]")
@@ -259,6 +342,36 @@ def test_a_page_that_was_turned_away_follows_again(seen: Seen) -> None:
     seen.page.route("**/api/events", turn_away_once)
     with seen.page.expect_response(lambda answer: answer.url.endswith("/api/events") and answer.ok):
         seen.go("/")
+
+
+def test_a_page_that_is_not_seen_holds_no_connection(seen: Seen, answered: dict[str, Any]) -> None:
+    seen.page.add_init_script(COUNT_STREAMS)
+    for path, told in (("/", "/api/examinations?"), (answered["path"], "/events")):
+        seen.go(path)
+        seen.page.wait_for_function("window.streams === 1")
+        seen.page.evaluate(SHOW, True)
+        assert seen.page.evaluate("window.streams") == 0
+        # What happened meanwhile is asked for.
+        with seen.page.expect_response(lambda answer, told=told: told in answer.url and answer.ok):
+            seen.page.evaluate(SHOW, False)
+        seen.page.wait_for_function("window.streams === 1")
+
+
+def test_what_was_begun_or_cancelled_goes_on(seen: Seen, server: tuple[str, int], study: list[Path]) -> None:
+    seen.drop(study)
+    seen.page.wait_for_selector("#series input:checked")
+    key = seen.page.request.get(f"{seen.base}/api/examinations?limit=1").json()["items"][0]["id"]
+    seen.go(f"/examinations/{key}")
+    seen.page.click("#go-on")
+    seen.page.wait_for_selector("#series input:checked")
+    with no_work(server[1]):
+        seen.page.click("#start")
+        seen.page.click("#cancel")
+        seen.page.wait_for_selector('[data-state="cancelled"]')
+    seen.page.click("#go-on")
+    seen.page.wait_for_selector("#series input:checked")
+    assert seen.page.is_enabled("#start")
+    assert f"{len(study)} files" in seen.page.inner_text("#sent-text")
 
 
 def test_what_cannot_be_read_says_why(seen: Seen, tmp_path: Path) -> None:

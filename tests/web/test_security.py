@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
+import errno
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,8 +14,11 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from fastapi import Request
+from fastapi.testclient import TestClient
 from itsdangerous import URLSafeTimedSerializer
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
 
 from kneeage.core.errors import UsageError
 from kneeage.service.accounts import SESSION_SECONDS, Accounts
@@ -21,9 +28,19 @@ from kneeage.service.case_files import CaseFiles
 from kneeage.service.tables import USERS, open_engine, reading, sqlite_url
 from kneeage.web.security import COOKIE
 from kneeage.web.settings import WebSettings
+from kneeage.web.upload import require_safe
+from tests.io.support import Made, write_series
 from tests.web.support import PASSWORD, SMALL, Door, code, settings_of, zipped
 
 SCRIPT = "<script>alert(1)</script>"
+
+
+class FullDatabaseError(sqlite3.OperationalError):
+    """What SQLite raises where it has no room; its code cannot be set otherwise."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("database or disk is full")
+        self.sqlite_errorcode = code
 
 
 @pytest.fixture
@@ -114,6 +131,11 @@ def test_a_zip_comes_alone(door: Door, knee: bytes) -> None:
     assert code(door.send(key, ("study.zip", content), ("knee.nii.gz", knee))) == (422, "refused")
     assert door.send(key, ("study.zip", content)).status_code == 200
     assert door.send(key, ("knee.nii.gz", knee)).status_code == 409
+    late, unnamed = door.open(), door.open()
+    assert door.send(late, ("knee.nii.gz", knee)).status_code == 200
+    assert code(door.send(late, ("study.zip", content))) == (409, "state")
+    assert door.send(unnamed, ("study", content)).status_code == 200
+    assert code(door.send(unnamed, ("knee.nii.gz", knee))) == (409, "state")
     door.ask(key)
     door.work()
     assert door.show(key)["state"] == "done"
@@ -135,6 +157,43 @@ def test_all_files_together_end_at_their_limit(door: Door) -> None:
         assert door.send(key, (f"{number}", bytes([number]) * 2**20)).status_code == 200
     assert code(door.send(key, ("one byte more", b"x"))) == (413, "too_large")
     assert door.show(key)["bytes"] == 2**21
+
+
+def test_requests_at_once_get_no_further_than_requests_in_turn(
+    door: Door, monkeypatch: pytest.MonkeyPatch, knee: bytes
+) -> None:
+    together = threading.Barrier(3)
+
+    def look(folder: Path, sizes: dict[str, int]) -> bool:
+        """Wait until all have come so far."""
+        together.wait(400)
+        return require_safe(folder, sizes)
+
+    monkeypatch.setattr("kneeage.web.examinations.require_safe", look)
+    key, other = door.open(), door.open()
+    zips = [(f"{number}.zip", zipped([(f"{number}.nii.gz", knee)])) for number in range(3)]
+    parts = [(f"{number}", bytes([number]) * 2**20) for number in range(3)]
+    with door.client, ThreadPoolExecutor(3) as pool:
+        sent = list(pool.map(lambda part: door.send(key, part).status_code, parts))
+        packed = list(pool.map(lambda part: door.send(other, part).status_code, zips))
+    assert sorted(sent) == [200, 200, 413]
+    assert sorted(packed) == [200, 409, 409]
+    assert (door.show(key)["bytes"], door.show(other)["files"]) == (2**21, 1)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), FullDatabaseError(13)])
+def test_a_disk_that_fills_up_is_said(door: Door, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object) -> None:
+        raise error if isinstance(error, OSError) else OperationalError("INSERT", {}, error)
+
+    key = door.open()
+    monkeypatch.setattr(CaseFiles, "keep", fail)
+    answer = door.send(key, ("a", b"a"))
+    assert code(answer) == (429, "busy")
+    assert "disk" in answer.json()["error"]["message"]
+    assert door.show(key)["files"] == 0
+    monkeypatch.undo()
+    assert door.send(key, ("a", b"a")).status_code == 200
 
 
 def test_a_body_of_unknown_length_is_refused(door: Door) -> None:
@@ -192,6 +251,22 @@ def test_oversized_and_broken_fields_are_refused(door: Door, knee: bytes) -> Non
         assert code(door.ask(key, **bad)) == (422, "invalid")
     body = b'{"thresholds": [1e400]}'
     assert code(door.client.post(f"/api/examinations/{key}/runs", content=body)) == (422, "invalid")
+
+
+def test_long_texts_and_very_many_series_of_a_study_are_cut(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kneeage.service.desk.MOST_CANDIDATES", 2)
+    key = door.open()
+    for number in range(3):
+        made = Made(slices=1, uid=f"1.2.{number + 3}", extra={"SeriesDescription": "A" * 60_000})
+        (path,) = write_series(tmp_path / str(number), made)
+        assert door.send(key, (path.name, path.read_bytes())).status_code == 200
+    door.client.post(f"/api/examinations/{key}/inspect")
+    door.work()
+    found = door.show(key)
+    assert [one["description"] for one in found["series"]] == ["A" * 1024] * 2
+    assert found["inspect_notes"] == ["1 more series, ranked after these, are not listed"]
 
 
 def test_a_file_cannot_be_read_as_a_prior(door: Door, knee: bytes) -> None:
@@ -275,6 +350,25 @@ def test_a_user_who_is_removed_is_out_at_once(guarded: Door) -> None:
     assert [line["action"] for line in _audit_of(guarded)][-2:] == ["user removed", "login refused"]
 
 
+def test_events_end_with_the_session(guarded: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kneeage.web.hub.QUIET_SECONDS", 0.05)
+    log_in(guarded)
+    told: list[bytes] = []
+    office = guarded.client.app.state.office  # type: ignore[attr-defined]
+    cookie = f"{COOKIE}={guarded.client.cookies[COOKIE]}".encode()
+    request = Request({"type": "http", "headers": [(b"cookie", cookie)]})
+
+    async def listen() -> None:
+        async for event in office.hub.events(None, None, lambda: office.sessions.may_read(request)):
+            told.append(event)
+            if len(told) == 3:
+                accounts_of(guarded).remove("ann")
+
+    asyncio.run(asyncio.wait_for(listen(), 120))
+    assert told[1:] == [b": quiet\n\n"] * len(told[1:])
+    assert len(told) >= 3
+
+
 def test_another_password_ends_the_sessions_of_the_one_before(guarded: Door) -> None:
     log_in(guarded)
     accounts_of(guarded).set_password("ann", PASSWORD[::-1])
@@ -323,6 +417,29 @@ def test_guessing_passwords_is_slowed_down(guarded: Door) -> None:
     answer = log_in(guarded)
     assert code(answer) == (429, "busy")
     assert int(answer.headers["retry-after"]) > 0
+
+
+def from_address(door: Door, address: str) -> Door:
+    """The same server, reached from another address."""
+    other = copy.copy(door)
+    other.client = TestClient(door.client.app, base_url="http://127.0.0.1", client=(address, 1))
+    other.take_token()
+    return other
+
+
+def test_guesses_from_elsewhere_keep_nobody_out(guarded: Door) -> None:
+    elsewhere = from_address(guarded, "10.0.0.1")
+    assert [log_in(elsewhere, "wrong wrong wrong").status_code for _ in range(6)] == [401] * 5 + [429]
+    assert log_in(guarded).status_code == 200
+
+
+def test_guesses_from_very_many_places_are_slowed_down(tmp_path: Path, block_bundle: Path) -> None:
+    (tmp_path / "data").mkdir()
+    door = Door(settings_of(tmp_path / "data", block_bundle, login=True, limits=replace(SMALL, many_logins=7)))
+    found = [log_in(from_address(door, f"10.0.0.{number}"), name="ann").status_code for number in range(8)]
+    assert found == [401] * 7 + [429]
+    found = [log_in(from_address(door, "10.0.1.1"), name=f"user {number}").status_code for number in range(8)]
+    assert found == [401] * 7 + [429]
 
 
 def test_guesses_at_once_get_no_further_than_guesses_in_turn(guarded: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from kneeage.core.anatomy import PLATE_SITES, Label
-from kneeage.core.errors import GeometryError, InputRefusedError
+from kneeage.core.errors import InputRefusedError
 from kneeage.core.volume import Volume
 from kneeage.infer.segment import OPEN_PLATES, SCARS, Segmentation
 from kneeage.prepare.prepared import Prepared
 
-# How far corners of voxels may lie apart for two grids to be one. Source: as in `Prepared.labels_from_source`.
-_SAME_MM = 1e-3
 # Voxels around the plates that may take their place. Our own choice, for the time it takes.
 _RIM = 8
 
@@ -52,19 +50,16 @@ def read_corrected(values: Volume, base: Volume, known: Collection[int]) -> Volu
     """Check labels that a person corrected.
 
     Args:
-        values: Any values, (1, I, J, K).
+        values: Any values, (1, I, J, K), on the grid of ``base``.
         base: The labels that were corrected.
         known: Label values of the bundle.
 
     Returns:
-        The labels, uint8, on the grid of ``base``.
+        The labels, uint8, on the very grid of ``base``.
 
     Raises:
-        GeometryError: They lie on another grid.
         InputRefusedError: A value is no label of the bundle.
     """
-    if values.shape != base.shape or not np.allclose(values.affine, base.affine, atol=_SAME_MM):
-        raise GeometryError("the corrected labels are not on the grid of the labels; save them on the image's own grid")
     foreign = sorted(set(np.unique(values.array).tolist()) - set(known))
     if foreign:
         raise InputRefusedError(f"{foreign[0]:g} is no label here; the labels are {sorted(known)}")

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,8 @@ from kneeage.io.item import SourceItem
 # Limits of one archive. A whole knee study is a few thousand files and less than 1 GB; these are many times that,
 # and still fit a small machine. Our own choice.
 MAX_MEMBERS = 50_000
+# A table of contents has 46 bytes for each file, its name and what a packer adds. Source: APPNOTE.TXT 4.3.12.
+MAX_CONTENTS_BYTES = 32 * 2**20
 MAX_MEMBER_BYTES = 512 * 2**20
 MAX_TOTAL_BYTES = 4 * 2**30
 # How many times an archive may shrink its content, once the content is worth a limit: MR images shrink 2 to 10 times,
@@ -26,6 +28,7 @@ MAX_RATIO = 100
 RATIO_FREE_BYTES = 64 * 2**20
 
 _SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+_ENTRY = b"PK\x01\x02"
 _ENCRYPTED = 0x1
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
@@ -48,25 +51,51 @@ def open_archive(path: Path) -> Iterator[list[SourceItem]]:
     Raises:
         InputRefusedError: It is damaged or encrypted, names a file outside itself, or is past a limit.
     """
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise InputRefusedError(f"the zip {path.name!r} is damaged or cut short; copy it again") from error
-    with archive:
+    with _ContentsFirst(path) as file, _opened(path.name, file) as archive:
         members = sorted((info for info in archive.infolist() if not info.is_dir()), key=lambda info: info.filename)
-        _require_safe(path.name, members)
+        _require_safe(path.name, members, path.stat().st_size)
         yield [SourceItem(info.filename, partial(_open_member, archive, info)) for info in members]
 
 
-def _require_safe(archive: str, members: list[zipfile.ZipInfo]) -> None:
+class _ContentsFirst(FileIO):
+    """A file whose table of contents, which is read first, ends at its limits: parsing it takes ten times its size."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._name = path.name
+        self.is_parsed = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read; until the table is parsed, no more than one may have."""
+        if not self.is_parsed and size is not None and size > MAX_CONTENTS_BYTES:
+            raise InputRefusedError(
+                f"the zip {self._name!r} has a table of contents of {size} bytes; the limit is {MAX_CONTENTS_BYTES}"
+            )
+        piece = super().read(size) or b""
+        if not self.is_parsed and (count := piece.count(_ENTRY)) > MAX_MEMBERS:
+            raise InputRefusedError(
+                f"the zip {self._name!r} holds {count} files; the limit is {MAX_MEMBERS}; send one study"
+            )
+        return piece
+
+
+def _opened(name: str, file: _ContentsFirst) -> zipfile.ZipFile:
+    """Parse the table of contents."""
+    try:
+        archive = zipfile.ZipFile(file)
+    except InputRefusedError:
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise InputRefusedError(f"the zip {name!r} is damaged or cut short; copy it again") from error
+    file.is_parsed = True
+    return archive
+
+
+def _require_safe(archive: str, members: list[zipfile.ZipInfo], size_bytes: int) -> None:
     """Refuse an archive by its table of contents, before anything is unpacked."""
-    if len(members) > MAX_MEMBERS:
-        raise InputRefusedError(
-            f"the zip {archive!r} holds {len(members)} files; the limit is {MAX_MEMBERS}; send one study"
-        )
     for info in members:
         _require_safe_member(archive, info)
-    _require_safe_total(archive, members)
+    _require_safe_total(archive, members, size_bytes)
 
 
 def _require_safe_member(archive: str, info: zipfile.ZipInfo) -> None:
@@ -85,17 +114,16 @@ def _require_safe_member(archive: str, info: zipfile.ZipInfo) -> None:
         )
 
 
-def _require_safe_total(archive: str, members: list[zipfile.ZipInfo]) -> None:
-    """Refuse an archive that unpacks to too much, in bytes or in proportion."""
+def _require_safe_total(archive: str, members: list[zipfile.ZipInfo], size_bytes: int) -> None:
+    """Refuse an archive that unpacks to too much, in bytes or in proportion to its file, whose parts may overlap."""
     total = sum(info.file_size for info in members)
-    packed = max(sum(info.compress_size for info in members), 1)
     if total > MAX_TOTAL_BYTES:
         raise InputRefusedError(
             f"the zip {archive!r} unpacks to {total} bytes; the limit is {MAX_TOTAL_BYTES} bytes; send one study"
         )
-    if total > RATIO_FREE_BYTES and total > MAX_RATIO * packed:
+    if total > RATIO_FREE_BYTES and total > MAX_RATIO * size_bytes:
         raise InputRefusedError(
-            f"the zip {archive!r} unpacks to {total // packed} times its size; the limit is {MAX_RATIO} times; "
+            f"the zip {archive!r} unpacks to {total // size_bytes} times its size; the limit is {MAX_RATIO} times; "
             "it looks like a decompression bomb"
         )
 

@@ -39,6 +39,11 @@ READ_ERRORS = (
     zlib.error,
 )
 
+# What is taken of one attribute. A short text has at most 64 characters by the standard, a comment 10,240; a file can
+# hold far more in either. Source: DICOM PS3.5 section 6.2 (LO, LT); the values are our own choice.
+MAX_TEXT_CHARACTERS = 1024
+MAX_VALUES = 256
+
 
 @contextmanager
 def quietly() -> Iterator[None]:
@@ -72,13 +77,13 @@ class Facts:
         return None
 
     def texts(self, keyword: str) -> tuple[str, ...]:
-        """Give all values as clean text."""
-        cleaned = (_clean(str(part)) for part in _many(self.value(keyword)))
+        """Give the values as clean text, as many and as long as are taken."""
+        cleaned = (_clean(str(part))[:MAX_TEXT_CHARACTERS] for part in _many(self.value(keyword))[:MAX_VALUES])
         return tuple(part for part in cleaned if part)
 
     def text(self, keyword: str) -> str | None:
         """Give the values as one clean text, or None."""
-        return " ".join(self.texts(keyword)) or None
+        return " ".join(self.texts(keyword))[:MAX_TEXT_CHARACTERS] or None
 
     def codes(self, keyword: str) -> tuple[str, ...]:
         """Give all values of a code string in upper case."""

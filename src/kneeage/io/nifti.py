@@ -132,22 +132,26 @@ def read_nifti(path: Path) -> LoadedSeries:
         raise InputRefusedError(f"cannot read {path.name!r}: {error.strerror or 'input error'}") from error
 
 
-def read_values(path: Path) -> Volume:
+def read_values(path: Path, *, grid: Volume | None = None) -> Volume:
     """Read the values of a NIfTI file, whatever they mean: those of a label map may all be the same.
 
     Args:
         path: A ``.nii`` or ``.nii.gz`` file.
+        grid: Where they must lie; the header is compared before a value is read. None: anywhere.
 
     Returns:
         Scaled values, float32, shape (1, I, J, K), in the orientation of the file.
 
     Raises:
         InputRefusedError: As for ``read_nifti``, but for values that are constant, NaN or infinite.
+        GeometryError: They lie on another grid.
     """
     path = Path(path)
     try:
         with _open_stream(SourceItem(path.name, partial(_open_path, path))) as stream:
             head = _read_head(stream, path.name)
+            if grid is not None:
+                _require_grid(head, grid)
             stream.seek(0)
             return Volume(_read_values(stream, head)[None], head.affine)
     except OSError as error:
@@ -353,6 +357,15 @@ def _repaired(affine: FloatArray, shape: tuple[int, int, int], name: str) -> tup
     repaired[:3, :3] = (left @ right) * spacing
     repaired[:3, 3] += (affine[:3, :3] - repaired[:3, :3]) @ centre
     return repaired, [f"affine repaired: axes made perpendicular (cosine was {cosine:.2g})"]
+
+
+def _require_grid(head: NiftiHead, grid: Volume) -> None:
+    """Refuse values that lie elsewhere."""
+    if head.shape != grid.shape or not np.allclose(head.affine, grid.affine, atol=REREAD_TOLERANCE_MM):
+        raise GeometryError(
+            f"{head.name!r} has {head.shape} voxels, or lies elsewhere; {grid.shape} voxels on the image's own "
+            "grid are needed; save the labels on the grid of the image"
+        )
 
 
 def _read_values(stream: BinaryIO, head: NiftiHead) -> NDArray[np.float32]:

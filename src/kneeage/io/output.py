@@ -14,8 +14,9 @@ from pathlib import Path
 
 from kneeage.core.errors import OutputError
 
-_DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
-_MACHINE_AT_FAULT = _DISK_FULL | {errno.EROFS, errno.EFBIG, errno.EIO}
+# Of the errors of a system, those that say that there is no room left.
+DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_MACHINE_AT_FAULT = DISK_FULL | {errno.EROFS, errno.EFBIG, errno.EIO}
 _OWNER_ONLY, _ALL = stat.S_IRWXU, 0o777
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
 
@@ -195,7 +196,7 @@ def _is_about(error: OSError, temporary: Path, path: Path) -> bool:
 def _output_error(path: Path, error: OSError) -> OutputError:
     """Say what is wrong with the output's place and what to do."""
     where = repr(str(path))
-    if error.errno in _DISK_FULL:
+    if error.errno in DISK_FULL:
         return OutputError(f"the disk is full: {where} was not written; free some space, or choose another place")
     if error.errno in _TAKEN:
         return OutputError(f"{where} cannot be made: something else lies there; choose another output place")

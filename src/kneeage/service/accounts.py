@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from kneeage.core.errors import UsageError
 from kneeage.service.audit import Journal
-from kneeage.service.register import NOBODY, OPERATOR
+from kneeage.service.register import NO_USERS, OPERATOR
 from kneeage.service.tables import SESSIONS, USERS, reading, writing
 
 # Source: NIST SP 800-63B-4, section 3.1.1.2 (memorised secrets: length, not composition); 12 is our own choice.
@@ -54,8 +54,8 @@ class Accounts:
         low, high = PASSWORD_CHARACTERS
         if not _NAME.fullmatch(name):
             raise UsageError("a user's name has 1 to 64 letters, digits or . _ @ -")
-        if name.lower() in NOBODY:
-            raise UsageError(f"the audit log calls no user {name!r}: that is the program itself; choose another name")
+        if name.lower() in NO_USERS:
+            raise UsageError(f"in the audit log {name!r} is no user of this server; choose another name")
         if not low <= len(password) <= high:
             raise UsageError(f"a password has {low} to {high} characters; found {len(password)}")
         hashed = self._hasher.hash(password)

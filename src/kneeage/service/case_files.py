@@ -19,9 +19,10 @@ from kneeage.service.links import link_or_copy
 
 # Endings of uploaded names that tell what a file is; no other part of a name is used.
 ENDINGS = (".nii.gz", ".nii", ".zip")
+# How examinations are called.
+ID = re.compile(r"[0-9a-f]{32}")
 
 _OWNER_ONLY = 0o700
-_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class CaseFiles:
@@ -143,22 +144,23 @@ class CaseFiles:
         """Remove every file of an examination."""
         shutil.rmtree(self._case(examination), ignore_errors=True)
 
-    def sweep(self, known: dict[str, set[str] | None]) -> None:
+    def sweep(self, known: Mapping[str, set[str] | None], corrections: Mapping[str, set[int]]) -> None:
         """Remove what a server that was killed left behind; what the register does not know at all is left alone.
 
         Args:
             known: Names of the uploads of each examination; None where it was purged.
+            corrections: Numbers of the corrections of each examination that has any.
         """
         for key, names in known.items():
             case = self._case(key)
             if names is None:
                 shutil.rmtree(case, ignore_errors=True)
                 continue
-            for folder in [*case.glob("incoming-*"), *case.glob(".*.part.*")]:
-                shutil.rmtree(folder, ignore_errors=True)
-            for file in (case / "uploads").glob("*"):
-                if file.name not in names:
-                    file.unlink()
+            kept = {self.correction(key, number).name for number in corrections.get(key, ())}
+            given = [path for path in case.glob("correction-*") if path.name not in kept]
+            strange = [path for path in (case / "uploads").glob("*") if path.name not in names]
+            for path in [*case.glob("incoming-*"), *case.glob(".*.part.*"), *given, *strange]:
+                _remove(path)
 
     @property
     def _cases(self) -> Path:
@@ -167,7 +169,7 @@ class CaseFiles:
 
     def _case(self, examination: str) -> Path:
         """Folder of one examination."""
-        if not _ID.fullmatch(examination):
+        if not ID.fullmatch(examination):
             raise OutputError("an examination is named by 32 hexadecimal digits")
         return self._cases / examination
 
@@ -178,6 +180,14 @@ def _adopt(path: Path, target: Path) -> bool:
         with suppress(FileNotFoundError):
             link_or_copy(path, target)
     return target.exists()
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def ending_of(name: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from kneeage.core.anatomy import Sex
-from kneeage.core.errors import BundleError, InputRefusedError, KneeAgeError
+from kneeage.core.errors import BundleError, InputRefusedError, KneeAgeError, OutputError
 from kneeage.core.result import RESULT_FILE, Outcome
 from kneeage.core.volume import Volume
 from kneeage.decide.question import Question
@@ -40,6 +40,9 @@ from kneeage.service.run_queue import CancelledError, RunEnd, RunQueue, Task
 from kneeage.service.shelf import Shelf
 from kneeage.service.troubles import Trouble, trouble, unforeseen
 
+# Series of an examination that may be chosen from: a knee study has about ten. Our own choice.
+MOST_CANDIDATES = 200
+_MOST_NOTES = 100
 _HEADER = ("description", "weighting", "fat_suppressed", "field_strength_tesla", "manufacturer", "virtual", "files")
 _QUESTION = (
     "height_cm",
@@ -183,8 +186,10 @@ class Desk:
         if not found.candidates:
             words = next(iter(found.unreadable), f"no DICOM or NIfTI series among {found.foreign} files")
             raise InputRefusedError(words)
-        series = candidates(list(found.candidates))
-        return RunEnd(RunState.DONE, case={"series": series, "notes": list(found.unreadable)[:100]})
+        series, notes = candidates(list(found.candidates)), list(found.unreadable)[:_MOST_NOTES]
+        if len(found.candidates) > len(series):
+            notes.insert(0, f"{len(found.candidates) - len(series)} more series, ranked after these, are not listed")
+        return RunEnd(RunState.DONE, case={"series": series, "notes": notes})
 
     def _estimate(self, task: Task) -> RunEnd:
         """Estimate, unless the answer is there already."""
@@ -233,7 +238,7 @@ class Desk:
         return self._examiner(_bundle_of(task)).examine(
             series,
             question_of(task.question, self.files.folder),
-            labels=self._corrected(task.examination, number, series.volume),
+            labels=self._corrected(task, number, series.volume),
             progress=progress,
         )
 
@@ -252,19 +257,34 @@ class Desk:
         """Make the end of a run of its answer."""
         answer = told(place)
         state = RunState.REFUSED if answer.outcome == Outcome.REFUSED.value else done
-        given = self.files.correction(task.examination, task.number or 0)
+        given = self._given(task, task.number or 0)
         facts = {"result_sha256": answer.files[RESULT_FILE], "pixel_sha256": answer.pixel_sha256}
-        if given.exists():
+        if given is not None and given.exists():
             facts["labels_sha256"] = hashlib.sha256(given.read_bytes()).hexdigest()
         age, files = answer.estimated_age_years, list(answer.files)
         return RunEnd(state, answer.outcome, age, answer.reason, files, facts=facts)
 
-    def _corrected(self, examination: str, number: int, image: Volume) -> Volume | None:
-        """Read the labels that a run was given; None where it was given none."""
-        given = self.files.correction(examination, number)
-        if not given.exists():
+    def _corrected(self, task: Task, number: int, image: Volume) -> Volume | None:
+        """Read the labels that a run was given; None where it was given none.
+
+        Raises:
+            OutputError: They are gone.
+        """
+        given = self._given(task, number)
+        if given is None:
             return None
+        if not given.exists():
+            raise OutputError("the corrected labels are no longer in the folder of the server; correct them again")
         return image.with_array(np.asarray(read_values(given).array, np.uint8))
+
+    def _given(self, task: Task, number: int) -> Path | None:
+        """Find the labels of a correction.
+
+        The register says whether the run is one: labels may lie there because an order was broken off before it was
+        committed, and its number went to another run.
+        """
+        kind = Register(self.journal).case(task.examination).run(number).kind
+        return self.files.correction(task.examination, number) if kind is RunKind.CORRECTION else None
 
     def _clear_up(self, task: Task) -> None:
         """Remove what was written after the examination had been purged, once its lease had ended."""
@@ -287,9 +307,9 @@ class Desk:
 
 
 def candidates(found: list[Candidate]) -> list[dict[str, Any]]:
-    """Describe series for the series picker; free texts of the header but the description are left out."""
-    is_open = is_tie(found)
-    return [_candidate(one, is_chosen=one.rank == 1 and one.suitable and not is_open) for one in found]
+    """Describe the first series for the series picker; free texts of the header but the description are left out."""
+    is_open, listed = is_tie(found), found[:MOST_CANDIDATES]
+    return [_candidate(one, is_chosen=one.rank == 1 and one.suitable and not is_open) for one in listed]
 
 
 def question_of(asked: dict[str, Any], folder: Path) -> Question:

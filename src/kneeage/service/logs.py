@@ -41,9 +41,24 @@ def write_logs(level: int = logging.INFO) -> None:
     LOGGER.handlers[:] = [handler]
     LOGGER.setLevel(level)
     LOGGER.propagate = False
+    # Python's own last resort writes what no handler takes, with its words and traceback.
+    logging.lastResort = _HeldBack(logging.WARNING)
     # Warnings of libraries, and tracebacks of threads, quote what they stumbled over.
     warnings.simplefilter("ignore")
     threading.excepthook = _log_thread
+
+
+class _HeldBack(logging.Handler):
+    """Writes that a library complained, and where; its words quote requests, statements and what they carried."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write name, kind and place."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            log_failure("a library failed", error, library=record.name)
+        else:
+            place = f"{Path(record.pathname).name}:{record.lineno}"
+            log("a library complained", record.levelno, library=record.name, place=place)
 
 
 def _log_thread(failed: threading.ExceptHookArgs) -> None:

@@ -54,9 +54,10 @@ class RunKind(str, Enum):
 
 
 CHOSEN_BUNDLE = "bundle"
-# Who acts where no user does: the program itself, a PACS node, and whoever may run commands on the register's machine.
-SYSTEM, NODE, OPERATOR = "system", "pacs", "operator"
-NOBODY = (SYSTEM, NODE, OPERATOR)
+# Who acts where no user does: the program itself, a PACS node, and whoever may run commands on the register's machine;
+# whoever works where nobody need log in; and whoever was refused a login.
+SYSTEM, NODE, OPERATOR, LOCAL, STRANGER = "system", "pacs", "operator", "local", "nobody"
+NO_USERS = (SYSTEM, NODE, OPERATOR, LOCAL, STRANGER)
 # In these an examination waits for its worker, and takes no other work.
 AT_WORK = (CaseState.INSPECTING, CaseState.QUEUED, CaseState.RUNNING)
 WAITING = (RunState.QUEUED.value, RunState.RUNNING.value)
@@ -178,14 +179,17 @@ class Register:
             pen.note(who, "examination opened", key)
         return self.case(key)
 
-    def add_files(self, key: str, who: str, sizes: Mapping[str, int], move: Callable[[], None]) -> tuple[int, int]:
+    def add_files(
+        self, key: str, who: str, sizes: Mapping[str, int], take: Callable[[Mapping[str, int]], None]
+    ) -> tuple[int, int]:
         """Take files into an examination.
 
         Args:
             key: The examination.
             who: The user.
             sizes: Bytes of each file by its name, which is the SHA-256 of its bytes with an ending.
-            move: Puts the files in their place; called before all of it is committed.
+            take: Given the bytes of the files that are there by their names, refuses the new ones or puts them in their
+                place; called before all of it is committed, while nobody else adds any.
 
         Returns:
             Number and bytes of its files.
@@ -195,16 +199,17 @@ class Register:
         """
         with self.journal.writing() as pen:
             require_state(_state(pen.connection, key), (CaseState.DRAFT,), "files are taken until work begins")
-            known = set(pen.connection.execute(select(FILES.c.name).where(FILES.c.examination == key)).scalars())
+            query = select(FILES.c.name, FILES.c.bytes).where(FILES.c.examination == key)
+            known = {row.name: row.bytes for row in pen.connection.execute(query)}
+            take(known)
             rows = [{"examination": key, "name": n, "bytes": b} for n, b in sizes.items() if n not in known]
             if rows:
                 pen.connection.execute(insert(FILES), rows)
-            move()
             self._touch(pen.connection, key)
             pen.note(who, "files received", key, sha256=sorted(n.partition(".")[0] for n in sizes))
             return _size(pen.connection, key)
 
-    def order(self, key: str, who: str, order: Order, place: Callable[[int], None] | None = None) -> int | None:
+    def order(self, key: str, who: str, order: Order, place: Callable[[int], object] | None = None) -> int | None:
         """Put work on an examination into the line.
 
         Args:
@@ -249,7 +254,7 @@ class Register:
             is_waiting = pen.connection.execute(waiting.values(**ended)).rowcount > 0
             running = update(RUNS).where(*where, RUNS.c.state == RunState.RUNNING.value)
             pen.connection.execute(running.values(cancel=True))
-            self._touch(pen.connection, key, **({"state": CaseState.CANCELLED.value} if is_waiting else {}))
+            self._touch(pen.connection, key, **(without_work(pen.connection, key) if is_waiting else {}))
             pen.note(who, "cancelled", key)
         return self.case(key)
 
@@ -327,6 +332,15 @@ class Register:
                     names.add(name)
         return found
 
+    def corrections(self) -> dict[str, set[int]]:
+        """Give the numbers of the corrections of each examination that has any."""
+        found: dict[str, set[int]] = {}
+        query = select(RUNS.c.examination, RUNS.c.number).where(RUNS.c.kind == RunKind.CORRECTION.value)
+        with reading(self.journal.engine) as connection:
+            for key, number in connection.execute(query):
+                found.setdefault(key, set()).add(number)
+        return found
+
     def setting(self, name: str) -> Any:
         """Give a setting; None where it was never set."""
         with reading(self.journal.engine) as connection:
@@ -350,7 +364,8 @@ class Register:
         query = select(func.count()).select_from(RUNS).where(*where)
         if int(connection.execute(query).scalar_one()) >= self._most_waiting:
             raise BusyError(f"{self._most_waiting} examinations wait already; ask again in a minute")
-        if order.kind is RunKind.INSPECT and next_number(connection, key) > 1:
+        done = (RUNS.c.examination == key, RUNS.c.state == RunState.DONE.value, RUNS.c.number.is_not(None))
+        if order.kind is RunKind.INSPECT and connection.execute(select(RUNS.c.id).where(*done)).first() is not None:
             raise StateError("the examination was read already")
 
     def _touch(self, connection: Connection, key: str, **values: Any) -> None:
@@ -379,6 +394,15 @@ def queued(key: str, who: str, order: Order, number: int | None, now: float) -> 
 def touch(connection: Connection, key: str, now: float, **values: Any) -> None:
     """Change an examination, and note when."""
     connection.execute(update(EXAMINATIONS).where(EXAMINATIONS.c.id == key).values(changed_at=now, **values))
+
+
+def without_work(connection: Connection, key: str) -> dict[str, Any]:
+    """Say where an examination stands whose work was cancelled: where its newest answer left it, if it has one."""
+    where = (RUNS.c.examination == key, RUNS.c.outcome.is_not(None))
+    query = select(RUNS.c.state, RUNS.c.reason_code, RUNS.c.reason_message).where(*where).order_by(desc(RUNS.c.number))
+    row = connection.execute(query.limit(1)).mappings().first()
+    none = {"state": CaseState.CANCELLED.value, "reason_code": None, "reason_message": None}
+    return none if row is None else dict(row)
 
 
 def forget_contents(connection: Connection, key: str, now: float) -> None:

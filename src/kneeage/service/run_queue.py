@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, case, insert, sele
 from kneeage.core.errors import KneeAgeError
 from kneeage.service.audit import Journal, Pen
 from kneeage.service.lease import LEASE_ENDED, LeaseLostError, died_on, is_last_death
-from kneeage.service.register import SYSTEM, CaseState, Order, RunKind, RunState, queued, touch
+from kneeage.service.register import SYSTEM, CaseState, Order, RunKind, RunState, queued, touch, without_work
 from kneeage.service.tables import RUNS, reading, writing
 from kneeage.service.troubles import WORKER_DIED, Trouble
 
@@ -24,7 +24,6 @@ _ENDED = {
     RunState.DONE: CaseState.DONE,
     RunState.REFUSED: CaseState.REFUSED,
     RunState.FAILED: CaseState.FAILED,
-    RunState.CANCELLED: CaseState.CANCELLED,
 }
 _ENDED_INSPECTION = {**_ENDED, RunState.DONE: CaseState.READY, RunState.REFUSED: CaseState.UNREADABLE}
 _TURN = {RunKind.INSPECT: 0, RunKind.ESTIMATE: 1, RunKind.CORRECTION: 1, RunKind.DOCUMENTS: 2}
@@ -194,6 +193,8 @@ class RunQueue:
         if task.kind is RunKind.DOCUMENTS:
             _add_files(pen.connection, task, end.files)
             touch(pen.connection, task.examination, now)
+        elif end.state is RunState.CANCELLED:
+            touch(pen.connection, task.examination, now, **without_work(pen.connection, task.examination))
         else:
             state = (_ENDED_INSPECTION if task.kind is RunKind.INSPECT else _ENDED)[end.state]
             touch(pen.connection, task.examination, now, state=state.value, **told, **end.case)

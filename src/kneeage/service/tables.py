@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from sqlite3 import SQLITE_FULL
 from typing import Any
 
 from sqlalchemy import (
@@ -28,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from kneeage.core.errors import OutputError, UsageError
@@ -123,6 +124,8 @@ AUDIT = Table(
 _SQLITE_BUSY_SECONDS = 30
 # As many connections as the server has threads that answer. Source: anyio, default of its thread limiter (40).
 _POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 30}
+# Errors of the database quote values, such as a reference, unless they are told not to.
+_OPTIONS: dict[str, Any] = {**_POOL, "hide_parameters": True}
 # Whoever writes on PostgreSQL takes this lock first, as SQLite lets one writer in at a time. Our own number.
 _WRITER_LOCK = 7_461_208_773
 _WRITES = "kneeage_writes"
@@ -159,7 +162,7 @@ def _sqlite(url: str) -> Engine:
     """Open a SQLite file so that what is committed survives a power cut, and transactions are our own."""
     _make_private(make_url(url).database)
     arguments = {"timeout": _SQLITE_BUSY_SECONDS, "check_same_thread": False}
-    engine = create_engine(url, connect_args=arguments, **_POOL)
+    engine = create_engine(url, connect_args=arguments, **_OPTIONS)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: object, _entry: ConnectionPoolEntry) -> None:
@@ -188,7 +191,7 @@ def _make_private(name: str | None) -> None:
 def _postgresql(url: URL) -> Engine:
     """Open a PostgreSQL database."""
     try:
-        return create_engine(url.set(drivername="postgresql+psycopg"), **_POOL)
+        return create_engine(url.set(drivername="postgresql+psycopg"), **_OPTIONS)
     except ModuleNotFoundError:
         raise UsageError("PostgreSQL needs psycopg; install it with: pip install 'kneeage[web,postgresql]'") from None
 
@@ -220,8 +223,23 @@ def steady(engine: Engine) -> Iterator[Connection]:
 
 @contextlib.contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Give the one writer's connection; all of it is committed at the end, or nothing."""
-    with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _WRITER_LOCK})
-        yield connection
+    """Give the one writer's connection; all of it is committed at the end, or nothing.
+
+    Raises:
+        OutputError: The database has no room left.
+    """
+    try:
+        with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _WRITER_LOCK})
+            yield connection
+    except OperationalError as error:
+        if _is_full(error):
+            raise OutputError("the disk of the register is full; free some space, then try again") from error
+        raise
+
+
+def _is_full(error: OperationalError) -> bool:
+    """Say whether a database has no room left. Source: PostgreSQL, appendix A (53100, disk_full)."""
+    codes = (getattr(error.orig, "sqlite_errorcode", None), getattr(error.orig, "sqlstate", None))
+    return codes in ((SQLITE_FULL, None), (None, "53100"))

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from kneeage.core.errors import InputRefusedError, KneeAgeError, OutputError, UsageError
+from kneeage.io.output import DISK_FULL
 from kneeage.service.logs import log, log_failure
 from kneeage.service.register import BusyError, StateError, UnknownCaseError
 
@@ -60,7 +61,7 @@ class WebError(Exception):
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Declare errors that a route may answer with, beside those that every route may."""
-    return {status: {"model": ErrorBody} for status in (400, 401, 422, *statuses)}
+    return {status: {"model": ErrorBody} for status in (400, 401, 422, 429, *statuses)}
 
 
 def error_response(error: WebError) -> JSONResponse:
@@ -84,6 +85,7 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(KneeAgeError, _on_own_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(OSError, _on_system_error)
     app.add_exception_handler(Exception, _on_unforeseen)
 
 
@@ -116,6 +118,19 @@ def _on_http_error(_request: Request, error: Exception) -> JSONResponse:
     answer = error_response(WebError(error.status_code, code, str(error.detail)))
     answer.headers.update(error.headers or {})
     return answer
+
+
+def _on_system_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer that the disk is full, where it is."""
+    if not (isinstance(error, OSError) and error.errno in DISK_FULL):
+        return _on_unforeseen(request, error)
+    log_failure("the disk is full", error)
+    return error_response(full_disk())
+
+
+def full_disk() -> WebError:
+    """Give the answer of a server without room."""
+    return WebError(429, "busy", "the disk of the server is full; purge examinations, then try again", 60)
 
 
 def _on_unforeseen(_request: Request, error: Exception) -> JSONResponse:

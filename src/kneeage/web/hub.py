@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from starlette.concurrency import run_in_threadpool
@@ -55,25 +55,23 @@ class Hub:
             if self._listeners:
                 await self._look()
 
-    async def events(self, key: str | None, first: Case | None) -> AsyncIterator[bytes]:
-        """Give changes as server-sent events until the client goes.
+    async def events(self, key: str | None, first: Case | None, may_listen: Callable[[], bool]) -> AsyncIterator[bytes]:
+        """Give changes as server-sent events until the client goes, or may not listen any more.
 
         Args:
             key: Of this examination; None: of all.
             first: Told at once.
+            may_listen: Asked every few seconds whether the client's session is still good.
         """
         listener: Listener = asyncio.Queue(_MOST_PENDING)
         self._listeners.add(listener)
         try:
             yield b"retry: 1000\n\n" + (b"" if first is None else _event(first))
-            while True:
-                try:
-                    case = await asyncio.wait_for(listener.get(), QUIET_SECONDS)
-                except TimeoutError:
-                    yield b": quiet\n\n"
-                    continue
-                if key in (None, case.id):
-                    yield _event(case)
+            while await run_in_threadpool(may_listen):
+                async for case in _until(listener, QUIET_SECONDS):
+                    if key in (None, case.id):
+                        yield _event(case)
+                yield b": quiet\n\n"
         finally:
             self._listeners.discard(listener)
 
@@ -96,6 +94,17 @@ class Hub:
         for listener in self._listeners:
             with suppress(asyncio.QueueFull):
                 listener.put_nowait(case)
+
+
+async def _until(listener: Listener, seconds: float) -> AsyncIterator[Case]:
+    """Give what a client is told within some seconds."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        try:
+            case = await asyncio.wait_for(listener.get(), left)
+        except TimeoutError:
+            return
+        yield case
 
 
 def _event(case: Case) -> bytes:

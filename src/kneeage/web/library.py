@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel
 
 import kneeage
@@ -22,10 +22,11 @@ from kneeage.service.register import UnknownCaseError
 from kneeage.service.shelf import Shelved
 from kneeage.service.tables import reading
 from kneeage.web.errors import responses
+from kneeage.web.files import file_response
 from kneeage.web.office import Office, office_of
 from kneeage.web.runs import bundle_facts
 from kneeage.web.schemas import ChosenBundle, ShortId
-from kneeage.web.security import DOCUMENT_POLICY, Reader, Writer
+from kneeage.web.security import Reader, Writer
 
 router = APIRouter(prefix="/api")
 TheOffice = Annotated[Office, Depends(office_of)]
@@ -158,13 +159,12 @@ def list_studies(office: TheOffice, _user: Reader) -> StudyList:
 
 
 @router.get("/studies/{key}/page", tags=["studies"], responses={**responses(404), **_PAGE})
-def show_study(office: TheOffice, _user: Reader, key: ShortId) -> FileResponse:
+def show_study(office: TheOffice, _user: Reader, key: ShortId) -> Response:
     """Give the page of a study run."""
     page = _studies(office).get(key)
     if page is None:
         raise UnknownCaseError("there is no such study run")
-    headers = {"Content-Security-Policy": DOCUMENT_POLICY}
-    return FileResponse(page, media_type="text/html; charset=utf-8", headers=headers)
+    return file_response(page, "text/html; charset=utf-8")
 
 
 @router.get("/about", tags=["about"], responses=responses())

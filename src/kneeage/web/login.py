@@ -6,10 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from kneeage.service.register import STRANGER
 from kneeage.web.errors import WebError, responses
 from kneeage.web.office import Office, office_of
 from kneeage.web.schemas import LoginBody, SessionBody
 from kneeage.web.security import Session, require_csrf
+from kneeage.web.settings import Limits
 
 router = APIRouter(prefix="/api/session", tags=["session"])
 TheOffice = Annotated[Office, Depends(office_of)]
@@ -21,20 +23,19 @@ def show_session(request: Request, response: Response, office: TheOffice) -> Ses
     return session_body(office, ensure_session(request, response, office))
 
 
-@router.post("", responses=responses(403, 413, 429))
+@router.post("", responses=responses(403, 413))
 def log_in(request: Request, response: Response, office: TheOffice, asked: LoginBody) -> SessionBody:
     """Log in; the answer has a new token."""
     before = office.sessions.read(request)
     if before is None:
         raise WebError(403, "csrf", "get a session first, then send its token")
     require_csrf(request, before)
-    # An address that was counted out does not keep the user of that name from logging in elsewhere.
-    counted = (f"address {request.client.host if request.client else ''}", f"name {asked.name}")
+    counted = _counted(request, asked.name, office.settings.limits)
     # Counted before the password is looked at: many guesses at once get no further than one after the other.
-    for name in counted:
-        office.logins.count(name)
+    for name, most in counted.items():
+        office.logins.count(name, most)
     if not (office.sessions.needs_login and office.accounts.is_password(asked.name, asked.password)):
-        office.register.note("nobody", "login refused")
+        office.register.note(STRANGER, "login refused")
         raise WebError(401, "login", "the name or the password is wrong")
     for name in counted:
         office.logins.forget(name)
@@ -54,6 +55,17 @@ def log_out(request: Request, office: TheOffice) -> Response:
         office.accounts.close_session(session.token)
     office.sessions.write(response, office.sessions.begin())
     return response
+
+
+def _counted(request: Request, name: str, limits: Limits) -> dict[str, int]:
+    """Name what a login is counted by, and how often it may fail.
+
+    Whoever guesses somebody's password elsewhere does not keep her from logging in where she is, unless from very many
+    places; guesses that are counted out in one place count in no other one.
+    """
+    address = request.client.host if request.client else ""
+    wide = dict.fromkeys((f"address {address}", f"name {name}"), limits.many_logins)
+    return {f"both {address} {name}": limits.logins, **wide}
 
 
 def ensure_session(request: Request, response: Response, office: Office) -> Session:

@@ -73,7 +73,7 @@ def open_office(settings: WebSettings) -> Office:
         shelf=Shelf(settings.bundles),
         accounts=accounts,
         sessions=Sessions(_key(files.key), accounts if settings.needs_login else None, is_secure=settings.is_secure),
-        logins=Rate(settings.limits.logins),
+        logins=Rate(),
         hub=Hub(register, settings.limits.streams),
         uploads=Places(settings.limits.uploads),
     )

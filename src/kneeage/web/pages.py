@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 import kneeage
+from kneeage.service.case_files import ID
 from kneeage.service.register import UnknownCaseError
 from kneeage.web.login import ensure_session
 from kneeage.web.office import Office, office_of
@@ -117,9 +118,11 @@ def page(
 
 
 def _of_examination(request: Request, office: Office, name: str, key: str) -> Response:
-    """Make a page of an examination that is there."""
+    """Make a page of an examination that is there; what is no identifier is not looked up."""
     try:
-        office.register.case(key[:64])
+        if not ID.fullmatch(key):
+            raise UnknownCaseError("no examination is called so")
+        office.register.case(key)
     except UnknownCaseError:
         return page(request, office, "error", status=404)
     return page(request, office, name, ids={"examination": key})

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
+import hashlib
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from tempfile import TemporaryFile
+from typing import IO, Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import FileResponse
-from starlette.background import BackgroundTask
+from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from kneeage.core.anatomy import Label
@@ -21,9 +20,11 @@ from kneeage.core.volume import Volume
 from kneeage.decide.prior import fit_prior, parse_prior
 from kneeage.infer.correct import plate_values, read_corrected, with_plates
 from kneeage.io.nifti import read_values, write_labels
+from kneeage.service.case_files import CaseFiles
 from kneeage.service.register import WAITING, CaseState, Order, Run, RunKind, StateError, UnknownCaseError
 from kneeage.service.shelf import Shelved, named
 from kneeage.web.errors import WebError, responses
+from kneeage.web.files import file_response
 from kneeage.web.office import Office, office_of
 from kneeage.web.schemas import (
     AskedQuestion,
@@ -39,7 +40,7 @@ from kneeage.web.schemas import (
     ThresholdSide,
     run_body,
 )
-from kneeage.web.security import DOCUMENT_POLICY, Reader, Writer
+from kneeage.web.security import Reader, Writer
 from kneeage.web.upload import receive_file
 
 router = APIRouter(prefix="/api/examinations/{key}", tags=["runs"])
@@ -64,11 +65,13 @@ _TYPES = {
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {"content": {kind.partition(";")[0]: {} for kind in _TYPES.values()}, "description": "the document"}
 }
+# The viewer asks for these with every look at a page.
+_VIEWED = (FileName.IMAGE, FileName.LABELS, FileName.EXPLANATION_MAP)
 _DICOM = ".dcm"
 _LABELS_FILE = FileName.LABELS.value
 
 
-@router.post("/runs", status_code=202, responses=responses(403, 404, 409, 413, 429))
+@router.post("/runs", status_code=202, responses=responses(403, 404, 409, 413))
 def ask(office: TheOffice, user: Writer, key: Id, asked: AskedQuestion) -> RunBody:
     """Have a question answered."""
     case, shelved = office.register.case(key), _bundle(office, asked.bundle)
@@ -80,7 +83,7 @@ def ask(office: TheOffice, user: Writer, key: Id, asked: AskedQuestion) -> RunBo
     return run_body(office.register.case(key).run(number or 0))
 
 
-@router.post("/corrections", status_code=202, responses=responses(403, 404, 409, 410, 413, 429), openapi_extra=_LABELS)
+@router.post("/corrections", status_code=202, responses=responses(403, 404, 408, 409, 410, 413), openapi_extra=_LABELS)
 async def correct(
     request: Request,
     office: TheOffice,
@@ -94,7 +97,7 @@ async def correct(
         run = await run_in_threadpool(_base_run, office, key, base)
         with office.files.incoming(key) as folder:
             given = folder / "given.nii"
-            await receive_file(request, given, office.settings.limits.correction_bytes)
+            await receive_file(request, given, office.settings.limits)
             return await run_in_threadpool(_correct, office, user, key, run, _named(given), content)
 
 
@@ -122,17 +125,14 @@ def download(
     key: Id,
     number: Number,
     name: FileName,
-    download: Annotated[bool, Query(description="as an attachment, which the audit log notes")] = False,
-) -> FileResponse:
-    """Give a document of a run."""
-    path = _document(office, key, number, name)
-    task = BackgroundTask(path.unlink) if name is FileName.ALL else None
-    if download:
+    download: Annotated[bool, Query(description="as an attachment")] = False,
+) -> Response:
+    """Give a document of a run; the audit log notes it, unless it is one that the viewer loads by itself."""
+    given = _document(office, key, number, name)
+    if download or name not in _VIEWED:
         office.register.note(user, "downloaded", key, run=number, file=name.value)
-    headers = {"Content-Security-Policy": DOCUMENT_POLICY}
     saved_as = f"{key[:8]}-{number}-{name.value}" if download else None
-    kind = _TYPES[Path(name.value).suffix]
-    return FileResponse(path, media_type=kind, filename=saved_as, headers=headers, background=task)
+    return file_response(given, _TYPES[Path(name.value).suffix], saved_as)
 
 
 def bundle_facts(shelved: Shelved) -> dict[str, str]:
@@ -169,17 +169,15 @@ def _correct(office: Office, user: str, key: str, base: Run, given: Path, conten
     shelved = _bundle(office, None if base.bundle is None else base.bundle["id"])
     known = [] if shelved.bundle is None else shelved.bundle.manifest.segment.label_values
     found = _labels(_path(office, key, base.number, _LABELS_FILE))
-    drawn = read_corrected(read_values(given), found, known if content == "labels" else plate_values(known))
-    labels = drawn if content == "labels" else with_plates(found, drawn)
-
-    def place(number: int) -> None:
-        """Keep the labels under the number of their run."""
-        path = office.files.correction(key, number)
-        path.unlink(missing_ok=True)
-        write_labels(path, labels)
-
-    order = Order(RunKind.CORRECTION, base.question, bundle_facts(shelved), base.number, {"base": base.number})
-    number = office.register.order(key, user, order, place)
+    allowed = known if content == "labels" else plate_values(known)
+    drawn = read_corrected(read_values(given, grid=found), found, allowed)
+    labels = given.with_name("labels.nii.gz")
+    write_labels(labels, drawn if content == "labels" else with_plates(found, drawn))
+    facts = {"base": base.number, "labels_sha256": hashlib.sha256(labels.read_bytes()).hexdigest()}
+    order = Order(RunKind.CORRECTION, base.question, bundle_facts(shelved), base.number, facts)
+    number = office.register.order(
+        key, user, order, lambda number: labels.replace(office.files.correction(key, number))
+    )
     return run_body(office.register.case(key).run(number or 0))
 
 
@@ -239,12 +237,12 @@ def _result(office: Office, key: str, number: int) -> Result:
     return Result.model_validate_json(_path(office, key, number, FileName.RESULT.value).read_bytes())
 
 
-def _document(office: Office, key: str, number: int, name: FileName) -> Path:
+def _document(office: Office, key: str, number: int, name: FileName) -> Path | IO[bytes]:
     """Find a document, or make the archive of all."""
     if name is FileName.ALL:
         _path(office, key, number, FileName.RESULT.value)
         _require_made(office, key, number)
-        return _zipped((office.files.results(key, number), office.files.documents(key, number)))
+        return _zipped(office.files, key, number)
     folder = "dicom/" if name.value.endswith(_DICOM) else ""
     return _path(office, key, number, folder + name.value)
 
@@ -273,23 +271,13 @@ def _require_made(office: Office, key: str, number: int) -> None:
         raise StateError("the documents are being made; ask again in a moment")
 
 
-def _zipped(folders: Sequence[Path]) -> Path:
-    """Put all files of a run into a temporary archive."""
-    with _temporary_zip() as (path, archive):
-        for folder in folders:
-            for file in sorted(one for one in folder.rglob("*") if one.is_file()):
-                archive.write(file, file.relative_to(folder).as_posix())
-    return path
-
-
-@contextmanager
-def _temporary_zip() -> Iterator[tuple[Path, zipfile.ZipFile]]:
-    """Open a temporary archive, removed again by an error."""
-    with tempfile.NamedTemporaryFile(prefix="kneeage-", suffix=".zip", delete=False) as file:
-        path = Path(file.name)
-        try:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-                yield path, archive
-        except BaseException:
-            path.unlink()
-            raise
+def _zipped(files: CaseFiles, key: str, number: int) -> IO[bytes]:
+    """Put all files of a run into an archive that has no name: it is gone when it is closed, also by a kill."""
+    with ExitStack() as open_until_it_is_whole:
+        file = open_until_it_is_whole.enter_context(TemporaryFile(dir=files.folder))
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for folder in (files.results(key, number), files.documents(key, number)):
+                for one in sorted(path for path in folder.rglob("*") if path.is_file()):
+                    archive.write(one, one.relative_to(folder).as_posix())
+        open_until_it_is_whole.pop_all()
+    return file

@@ -19,12 +19,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kneeage.service.accounts import SESSION_SECONDS, Accounts
+from kneeage.service.register import LOCAL
 from kneeage.web.errors import WebError, error_response
 from kneeage.web.settings import WebSettings
 
 COOKIE = "kneeage_session"
 CSRF_HEADER = "X-CSRF-Token"
-LOCAL_USER = "local"
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self' data: blob:; worker-src 'self' blob:; frame-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -87,10 +87,17 @@ class Sessions:
             return None
         return Session(token, self._user(token)) if isinstance(token, str) else None
 
+    def may_read(self, request: Request) -> bool:
+        """Say whether who made a request may still see what is here: the session may have ended since."""
+        if not self.needs_login:
+            return True
+        session = self.read(request)
+        return session is not None and session.user is not None
+
     def begin(self) -> Session:
         """Begin a session of nobody, or of this machine's user where nobody need log in."""
         token = secrets.token_urlsafe(32)
-        return Session(token, None if self.needs_login else LOCAL_USER)
+        return Session(token, None if self.needs_login else LOCAL)
 
     def write(self, response: Response, session: Session) -> None:
         """Give a session to a browser."""
@@ -114,25 +121,27 @@ class Sessions:
 
     def _user(self, token: str) -> str | None:
         """Give the user of a session."""
-        return LOCAL_USER if self._accounts is None else self._accounts.user_of(token)
+        return LOCAL if self._accounts is None else self._accounts.user_of(token)
 
 
 class Rate:
     """Counts events of the last minute by a name.
 
     Args:
-        most: How many are let through.
         clock: Gives seconds.
     """
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most = most
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: dict[str, list[float]] = {}
         self._turn = threading.Lock()
 
-    def count(self, name: str) -> None:
+    def count(self, name: str, most: int) -> None:
         """Count one more, unless it is one too many.
+
+        Args:
+            name: What is counted.
+            most: How many are let through.
 
         Raises:
             WebError: Too often.
@@ -142,7 +151,7 @@ class Rate:
                 self._seen.clear()
             now = self._clock()
             seen = [at for at in self._seen.get(name, ()) if at >= now - _MINUTE]
-            if len(seen) >= self._most:
+            if len(seen) >= most:
                 wait = math.ceil(seen[0] + _MINUTE - now)
                 raise WebError(429, "busy", "too many attempts; wait a minute", retry_after=max(1, wait))
             self._seen[name] = [*seen, now]

@@ -48,7 +48,7 @@ def serve(settings: WebSettings, stopped: threading.Event, tell: Callable[[str],
     with only_run(office.files.lock, "examinations"), _socket(settings) as listener:
         # A PACS node may be putting files in their place; it does so where it is the one writer.
         with writing(office.register.journal.engine):
-            office.files.sweep(office.register.known_files())
+            office.files.sweep(office.register.known_files(), office.register.corrections())
         RunQueue(office.register.journal).recover()
         with _workers(settings, office) as workers, _server(app, settings, listener):
             tell(_address(settings, listener.getsockname()[1]))

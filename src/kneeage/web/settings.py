@@ -27,7 +27,9 @@ class Limits:
         streams: Clients that listen to events at once.
         waiting: Runs that wait.
         free_bytes: Room that the disk must keep.
-        logins: Failed logins by name or address within a minute.
+        idle_seconds: A request that sends nothing for so long loses its place.
+        logins: Failed logins by one name from one address within a minute.
+        many_logins: The same by one name from anywhere, or by any names from one address.
     """
 
     file_bytes: int = 512 * MEBIBYTE
@@ -40,7 +42,9 @@ class Limits:
     streams: int = 200
     waiting: int = 200
     free_bytes: int = 512 * MEBIBYTE
+    idle_seconds: int = 30
     logins: int = 5
+    many_logins: int = 50
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,10 @@ class WebSettings:
             raise UsageError("TLS needs both --tls-cert and --tls-key")
         if self.proxy is not None and not _is_origin(self.proxy):
             raise UsageError("--behind-proxy takes an origin, such as https://knees.example.org")
+        if self.proxy is not None and not _is_guarded(self.proxy):
+            raise UsageError(
+                f"behind {self.proxy} passwords would travel in clear: have the proxy offer the server over https"
+            )
         if not is_loopback(self.host) and self.certificate is None and self.proxy is None:
             raise UsageError(
                 f"on {self.host} passwords would travel in clear: give --tls-cert and --tls-key, or --behind-proxy"
@@ -113,6 +121,12 @@ class WebSettings:
         if is_loopback(self.host):
             return frozenset({"localhost", "127.0.0.1", "::1", self.host.lower()})
         return None
+
+
+def _is_guarded(origin: str) -> bool:
+    """Say whether nobody on the way to an origin can read what is sent."""
+    parts = urlsplit(origin)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 def _is_origin(text: str) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,6 +188,28 @@ class FormFiles:
             raise WebError(422, "invalid", "the headers of a part are too long")
 
 
+async def arriving(request: Request, idle_seconds: float) -> AsyncIterator[bytes]:
+    """Give the body of a request as it comes in.
+
+    Args:
+        request: The request.
+        idle_seconds: Something must come within this time, again and again.
+
+    Raises:
+        WebError: Nothing came: whoever sends no more must not keep others from sending.
+    """
+    pieces = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(idle_seconds):
+                piece = await anext(pieces)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise WebError(408, "slow", f"nothing came for {idle_seconds:g} seconds; send it again") from error
+        yield piece
+
+
 async def receive_form(request: Request, folder: Path, limits: Limits) -> dict[str, int]:
     """Write the files of a request into a folder.
 
@@ -210,7 +233,7 @@ async def receive_form(request: Request, folder: Path, limits: Limits) -> dict[s
     except FormParserError as error:
         raise WebError(422, "invalid", "the boundary of the form cannot be used") from error
     try:
-        async for chunk in request.stream():
+        async for chunk in arriving(request, limits.idle_seconds):
             form.feed(chunk)
         return form.finish()
     except FormParserError as error:
@@ -221,19 +244,19 @@ async def receive_form(request: Request, folder: Path, limits: Limits) -> dict[s
         form.abandon()
 
 
-async def receive_file(request: Request, path: Path, most: int) -> None:
-    """Write the body of a request into a file.
+async def receive_file(request: Request, path: Path, limits: Limits) -> None:
+    """Write the labels in the body of a request into a file.
 
     Raises:
-        WebError: It is empty, broken off, or larger than the limit.
+        WebError: They are none, broken off, or past a limit.
     """
     size = 0
     try:
         with path.open("wb") as file:
-            async for chunk in request.stream():
+            async for chunk in arriving(request, limits.idle_seconds):
                 size += len(chunk)
-                if size > most:
-                    raise WebError(413, "too_large", f"labels have at most {most} bytes")
+                if size > limits.correction_bytes:
+                    raise WebError(413, "too_large", f"labels have at most {limits.correction_bytes} bytes")
                 file.write(chunk)
     except ClientDisconnect as error:
         raise WebError(422, "invalid", "the labels were broken off; send them again") from error
@@ -241,23 +264,30 @@ async def receive_file(request: Request, path: Path, most: int) -> None:
         raise WebError(422, "invalid", "the body is empty; send a NIfTI file")
 
 
-def require_safe(folder: Path, sizes: dict[str, int], *, others: int) -> None:
-    """Refuse archives that are unsafe by their table of contents, or that do not come alone.
+def require_safe(folder: Path, sizes: dict[str, int]) -> bool:
+    """Refuse archives that are unsafe by their table of contents, or that come with others.
 
     Args:
         folder: Where the files lie.
         sizes: Their names.
-        others: Files that came before.
+
+    Returns:
+        Whether they are one archive.
 
     Raises:
         InputRefusedError: An archive leads outside of itself, unpacks to too much, or is damaged.
         WebError: An archive is not the only file.
     """
-    for name in sizes:
-        with (folder / name).open("rb") as file:
-            is_zip = is_archive(file.read(_HEAD_BYTES))
-        if is_zip and (others or len(sizes) > 1):
-            raise WebError(422, "refused", "a zip must be the only file of an examination; open another examination")
-        if is_zip:
-            with open_archive(folder / name):
-                pass
+    archives = [folder / name for name in sizes if holds_archive(folder / name)]
+    if archives and len(sizes) > 1:
+        raise WebError(422, "refused", "a zip must be the only file of an examination; open another examination")
+    for path in archives:
+        with open_archive(path):
+            pass
+    return bool(archives)
+
+
+def holds_archive(path: Path) -> bool:
+    """Say whether a file begins like a zip archive, whatever it is called."""
+    with path.open("rb") as file:
+        return is_archive(file.read(_HEAD_BYTES))

@@ -64,25 +64,41 @@ export async function upload(id, files, { onProgress, signal }) {
   }
 }
 
-/** A lost connection is made again by the browser; one that the server turned away is made again here. */
+/**
+ * A lost connection is made again by the browser; one that the server turned away is made again here.
+ *
+ * A page that is not seen listens to nothing: a browser has six connections to a server, for all its pages together.
+ */
 function listenTo(path, listen, opened = () => {}) {
   let source = null;
   let timer = null;
+  const close = () => {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  };
   const open = () => {
-    source = new EventSource(path);
-    source.addEventListener("open", opened);
-    source.addEventListener("examination", (event) => listen(JSON.parse(event.data)));
-    source.addEventListener("error", () => {
-      if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, RECONNECT_MS);
+    close();
+    const made = new EventSource(path);
+    source = made;
+    made.addEventListener("open", opened);
+    made.addEventListener("examination", (event) => listen(JSON.parse(event.data)));
+    made.addEventListener("error", () => {
+      if (made === source && made.readyState === EventSource.CLOSED) timer = setTimeout(open, RECONNECT_MS);
     });
   };
-  const stop = () => {
-    clearTimeout(timer);
-    source.close();
+  const turn = () => {
+    if (document.hidden) close();
+    else if (!source) open();
   };
-  open();
-  window.addEventListener("pagehide", stop, { once: true });
-  return stop;
+  turn();
+  document.addEventListener("visibilitychange", turn);
+  window.addEventListener("pagehide", close);
+  return () => {
+    close();
+    document.removeEventListener("visibilitychange", turn);
+    window.removeEventListener("pagehide", close);
+  };
 }
 
 function* portions(files) {

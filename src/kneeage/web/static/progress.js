@@ -5,6 +5,8 @@ import { find } from "./dom.js";
 import { say } from "./words.js";
 
 export const BUSY = new Set(["inspecting", "queued", "running"]);
+/** In these an examination has its files, nothing is at work, and a question may be asked. */
+export const ASKABLE = new Set(["ready", "cancelled", "failed", "refused"]);
 const BADGES = { done: "good", refused: "warn", abstained: "warn", unreadable: "bad", failed: "bad", queued: "busy", running: "busy", inspecting: "busy" };
 
 /** Show how far a run is; hidden where nothing runs. */

@@ -5,7 +5,7 @@ import { ageCard, behind, isVirtual, platesCard, refusal, thresholdsCard, warnin
 import { comparison } from "../compare.js";
 import { find, make } from "../dom.js";
 import { announce, hideError, showDemonstration, showError, startPage } from "../frame.js";
-import { BUSY, badgeOf, showProgress, stateOf } from "../progress.js";
+import { ASKABLE, BUSY, badgeOf, showProgress, stateOf } from "../progress.js";
 import { Viewer } from "../viewer.js";
 import { moment, onLanguage, phrase, say, sayReport } from "../words.js";
 
@@ -126,7 +126,8 @@ function drawHead() {
   find("#facts").replaceChildren(badge, ` ${say("examination.made", { when: moment(examination.created_at), who: examination.created_by })}`);
   const purge = make("button", { type: "button", class: "bad", text: say("examination.purge"), on: { click: askToPurge } });
   const purgeable = !BUSY.has(examination.state) && examination.state !== "purged";
-  find("#actions").replaceChildren(...kept(purgeable && purge));
+  const goOn = make("a", { class: "button main", id: "go-on", href: `/new?examination=${id}`, text: say("examination.go_on") });
+  find("#actions").replaceChildren(...kept(ASKABLE.has(examination.state) && goOn, purgeable && purge));
 }
 
 function drawRefusal() {

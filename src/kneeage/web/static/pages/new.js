@@ -4,10 +4,12 @@ import { ask, follow, upload } from "../api.js";
 import { find, make } from "../dom.js";
 import { droppedFiles, wanted } from "../dropped.js";
 import { announce, hideError, showDemonstration, showError, startPage } from "../frame.js";
+import { ASKABLE } from "../progress.js";
 import { bytes, language, letter, number, onLanguage, phrase, say, sayReport } from "../words.js";
 
 const THRESHOLDS = [12, 14, 16, 18];
 const KNOWN_AGES = "8-26";
+const ID = /^[0-9a-f]{32}$/;
 let examination = null;
 let sending = null;
 let stopFollowing = () => {};
@@ -27,9 +29,27 @@ startPage(
     fillBundles();
     find("#bundle").addEventListener("change", () => showDemonstration(chosenBundle()?.population === "virtual"));
     redraw();
+    const sent = new URLSearchParams(location.search).get("examination") ?? "";
+    if (ID.test(sent)) await resume(sent);
   },
   { report: true },
 );
+
+/** Go on with an examination whose files were sent before. */
+async function resume(id) {
+  examination = await ask(`/api/examinations/${id}`);
+  const { state, files, bytes: size } = examination;
+  if (!ASKABLE.has(state) && state !== "inspecting") return location.replace(`/examinations/${id}`);
+  find("#reference").value = examination.reference;
+  find("#reference").disabled = true;
+  find("#drop").hidden = true;
+  find("#sent").hidden = false;
+  sentCount = { files, size };
+  redraw();
+  if (!examination.series && state !== "inspecting") examination = await ask(`/api/examinations/${id}/inspect`, { method: "POST" });
+  stopFollowing = follow(id, onExamination);
+  return redraw();
+}
 
 function setUpDrop() {
   const [drop, files, folder] = [find("#drop"), find("#files"), find("#folder")];
@@ -110,7 +130,7 @@ function redraw() {
   const state = examination?.state;
   find("#sent-text").textContent = say("new.sent", { count: number(sentCount.files, 0), size: bytes(sentCount.size) });
   drawSeries(state);
-  const step = state === "ready" ? "question" : find("#sent").hidden ? "files" : "series";
+  const step = canAsk() ? "question" : find("#sent").hidden ? "files" : "series";
   const order = ["files", "series", "question"];
   for (const item of document.querySelectorAll("#steps li")) {
     item.toggleAttribute("aria-current", item.dataset.step === step);
@@ -129,7 +149,7 @@ function drawSeries(state) {
   const lead = find("#series-lead");
   list.replaceChildren();
   find("#unsuitable").replaceChildren();
-  if (state === "inspecting") return void (lead.textContent = say("new.inspecting"));
+  if (!examination.series && state !== "unreadable") return void (lead.textContent = say("new.inspecting"));
   if (state === "unreadable") return void unreadable(lead);
   const candidates = examination.series ?? [];
   const suitable = candidates.filter((candidate) => candidate.suitable);
@@ -175,11 +195,14 @@ function choice(candidate, checked) {
     badge));
 }
 
+function canAsk() {
+  return Boolean(examination?.series) && ASKABLE.has(examination.state);
+}
+
 function allowStart() {
   const chosen = document.querySelector('input[name="series"]:checked');
-  const ready = examination?.state === "ready" && Boolean(chosen);
-  find("#start").disabled = !ready;
-  const key = !examination ? "new.needs_files" : examination.state === "ready" && !chosen ? "new.needs_series" : "";
+  find("#start").disabled = !(canAsk() && chosen);
+  const key = !examination ? "new.needs_files" : canAsk() && !chosen ? "new.needs_series" : "";
   find("#why-not").textContent = key ? say(key) : "";
 }
 
