@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import time
 import urllib.request
@@ -390,19 +388,6 @@ def test_the_watch_counts_pdus_however_they_are_cut() -> None:
 
 
 # TLS.
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Tls:
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("openssl is not installed: no certificate can be made")
-    folder = tmp_path_factory.mktemp("tls")
-    key, own = folder / "key.pem", folder / "own.pem"
-    command = [program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(own)]
-    subprocess.run(command, check=True, capture_output=True)
-    return Tls(own, key, own)
 
 
 def test_tls_with_certificates_on_both_sides(tmp_path: Path, certificate: Tls) -> None:
