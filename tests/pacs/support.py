@@ -116,6 +116,10 @@ class NodeProcess:
             self.process.kill()
         self.process.wait()
 
+    def start_again(self, *options: str) -> None:
+        """Start it again after it was killed."""
+        self.process = start_node(self.spool, self.port, *options).process
+
     def stop(self) -> None:
         """End it."""
         with contextlib.suppress(ProcessLookupError):
