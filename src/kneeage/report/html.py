@@ -138,6 +138,7 @@ def _tables(result: Result, backing: Backing, say: Words) -> dict[str, object]:
         "population": population,
         "population_verdict": population_verdict(population, say),
         "classes": sections.class_rows(result, say),
+        "model": sections.fact_lines(sections.model_rows(result, backing.manifest, say)),
         **_facts(result, say),
     }
 
@@ -149,7 +150,6 @@ def _facts(result: Result, say: Words) -> dict[str, object]:
         "series": sections.series_rows,
         "quality": sections.quality_rows,
         "prior": sections.prior_rows,
-        "model": sections.model_rows,
     }
     return {name: sections.fact_lines(rows(result, say)) for name, rows in made.items()}
 
