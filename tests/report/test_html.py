@@ -124,7 +124,7 @@ def test_an_abstention_shows_its_reasons_and_no_number(abstained: Result, render
     assert "No age is given. The software abstained" in page.words
     assert "The site of a growth plate was not seen" in page.words
     assert "the proximal tibia was seen, but not the site of its growth plate" in page.words
-    assert "svg" not in page.tags
+    assert "Probability of each age" not in page.words
     assert "Most probable age" not in page.words
     assert "Age limits" not in page.words
 
