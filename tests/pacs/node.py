@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kneeage.core.anatomy import Sex
+from kneeage.decide.question import Question
 from kneeage.pacs.examine import StudyExaminer
 from kneeage.pacs.guard import Limits
 from kneeage.pacs.listen import ListenSettings, listen
@@ -40,7 +41,7 @@ def record_place(folder: Path) -> RecordPlace:
 def examiner(asked: argparse.Namespace) -> StudyExaminer | FakeExaminer | DeadlyExaminer:
     """What the node examines with."""
     if asked.real:
-        return StudyExaminer(sex=Sex.MALE, threads=1, with_image=asked.data is not None)
+        return StudyExaminer(question=Question(sex=Sex.MALE), threads=1, with_image=asked.data is not None)
     fake = FakeExaminer(asked.seconds, asked.refuses, asked.fails, asked.dies_on, asked.fresh_uids)
     if not asked.death:
         return fake
