@@ -44,12 +44,15 @@ def test_the_node_is_closed_unless_told_otherwise(run: Run, asked: dict[str, Any
 def test_everything_can_be_set(run: Run, asked: dict[str, Any], tmp_path: Path) -> None:
     options = "--host 0.0.0.0 --allow A --allow B --allow-address 10.0.0.0/8 --send-to dicom://X@h:104 --sex female"
     sizes = "--stable-seconds 7 --max-object-mib 3 --keep-hours 2 --metrics 127.0.0.1:9 --workers 2 --ae-title ME"
-    done = run("pacs", "listen", "--spool", tmp_path, *options.split(), *sizes.split(), "--no-explain")
+    done = run(
+        "pacs", "listen", "--spool", tmp_path, *options.split(), *sizes.split(), "--no-explain", "--associations=60"
+    )
     assert done.exit_code == 0, done.output
     settings = asked["settings"]
     assert settings.allowed_ae_titles == ("A", "B")
     assert str(settings.limits.networks[0]) == "10.0.0.0/8"
     assert (settings.rhythm.quiet, settings.rhythm.keep, settings.limits.instance_bytes) == (7, 7200, 3 * 2**20)
+    assert (settings.limits.associations, settings.limits.connections > 60) == (60, True)
     assert (settings.metrics, settings.workers, settings.ae_title) == (("127.0.0.1", 9), 2, "ME")
     assert asked["destination"].peer == DicomPeer("X", "h", 104)
     assert (asked["examiner"].question.sex, asked["examiner"].explain) == (Sex.FEMALE, False)

@@ -256,6 +256,14 @@ def test_more_associations_than_allowed_are_rejected(tmp_path: Path) -> None:
         wait_for(small.is_alive)
 
 
+def test_as_many_associations_as_are_allowed_are_taken(tmp_path: Path) -> None:
+    limits = replace(LIMITS, associations=4, silent=0)
+    with open_door(tmp_path / "spool", limits=limits) as small, contextlib.ExitStack() as links:
+        for _ in range(4):
+            wait_for(lambda: links.enter_context(association(small.port)).is_established)
+        assert small.refused("too many") == 0
+
+
 def test_connections_that_say_nothing_are_no_associations(tmp_path: Path) -> None:
     limits = replace(LIMITS, associations=1)
     with open_door(tmp_path / "spool", limits=limits) as small, contextlib.ExitStack() as silent:
@@ -266,7 +274,7 @@ def test_connections_that_say_nothing_are_no_associations(tmp_path: Path) -> Non
 
 
 def test_connections_that_say_nothing_do_not_shut_others_out(tmp_path: Path) -> None:
-    limits = replace(IMPATIENT, connections=3)
+    limits = replace(IMPATIENT, associations=1, silent=2)
     with open_door(tmp_path / "spool", limits=limits) as small, contextlib.ExitStack() as silent:
         for _ in range(6):
             silent.enter_context(socket.create_connection((HOST, small.port), timeout=PATIENCE))
