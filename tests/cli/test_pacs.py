@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kneeage.core.anatomy import Sex
+from kneeage.decide.question import Question
 from kneeage.pacs import examine, fetch, listen
 from kneeage.pacs.peers import DicomPeer
 from kneeage.service.queue import Queue
@@ -36,22 +37,25 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_the_node_is_closed_unless_told_otherwise(run: Run, asked: dict[str, Any], tmp_path: Path) -> None:
     done = run("pacs", "listen", "--spool", tmp_path)
     assert done.exit_code == 0, done.output
-    assert (asked["settings"].host, asked["destination"], asked["examiner"].sex) == ("127.0.0.1", None, None)
-    assert not asked["examiner"].sex_from_header
+    assert (asked["settings"].host, asked["destination"], asked["examiner"].question.sex) == ("127.0.0.1", None, None)
+    assert (asked["examiner"].sex_from_header, asked["examiner"].explain) == (False, True)
 
 
 def test_everything_can_be_set(run: Run, asked: dict[str, Any], tmp_path: Path) -> None:
     options = "--host 0.0.0.0 --allow A --allow B --allow-address 10.0.0.0/8 --send-to dicom://X@h:104 --sex female"
     sizes = "--stable-seconds 7 --max-object-mib 3 --keep-hours 2 --metrics 127.0.0.1:9 --workers 2 --ae-title ME"
-    done = run("pacs", "listen", "--spool", tmp_path, *options.split(), *sizes.split())
+    done = run(
+        "pacs", "listen", "--spool", tmp_path, *options.split(), *sizes.split(), "--no-explain", "--associations=60"
+    )
     assert done.exit_code == 0, done.output
     settings = asked["settings"]
     assert settings.allowed_ae_titles == ("A", "B")
     assert str(settings.limits.networks[0]) == "10.0.0.0/8"
     assert (settings.rhythm.quiet, settings.rhythm.keep, settings.limits.instance_bytes) == (7, 7200, 3 * 2**20)
+    assert (settings.limits.associations, settings.limits.connections > 60) == (60, True)
     assert (settings.metrics, settings.workers, settings.ae_title) == (("127.0.0.1", 9), 2, "ME")
     assert asked["destination"].peer == DicomPeer("X", "h", 104)
-    assert asked["examiner"].sex is Sex.FEMALE
+    assert (asked["examiner"].question.sex, asked["examiner"].explain) == (Sex.FEMALE, False)
 
 
 def test_what_is_done_is_on_record_where_it_is_said(run: Run, asked: dict[str, Any], tmp_path: Path) -> None:
@@ -184,6 +188,48 @@ def test_a_study_is_fetched_examined_and_reported(run: Run, tmp_path: Path, monk
     assert (asked["search"].study_uid, asked["retrieval"]) == ("1.2", fetch.Retrieval.MOVE)
     assert not asked["images"].exists()
     assert (out / "result.json").is_file()
+
+
+def test_what_an_examiner_says_reaches_the_question(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[examine.StudyExaminer] = []
+
+    def look(examiner: examine.StudyExaminer, _images: Path, documents: Path) -> None:
+        asked.append(examiner)
+        (documents / "result.json").write_text(answer().model_dump_json())
+
+    monkeypatch.setattr(fetch, "fetch", lambda *_, **__: None)
+    monkeypatch.setattr(examine.StudyExaminer, "__call__", look)
+    monkeypatch.setattr(examine.StudyExaminer, "check", lambda _: None)
+    said = {
+        "question": "Q?",
+        "legal-basis": "§",
+        "consent": "the guardian",
+        "claimed-age": "15",
+        "examiner": "E",
+        "height-cm": "170.5",
+        "weight-kg": "60",
+        "thresholds": "14,18",
+        "ratio-ages": "14-18:18-22",
+        "prior": "uniform:10-20",
+        "sex": "male",
+    }
+    options = [word for name, text in said.items() for word in (f"--{name}", text)]
+    done = run("pacs", "fetch", "dicom://X@h", "--study", "1.2", "-o", tmp_path / "out", "--no-explain", *options)
+    assert done.exit_code == 0, done.output
+    assert asked[0].question == Question(
+        sex=Sex.MALE,
+        height_cm=170.5,
+        weight_kg=60.0,
+        thresholds=(14.0, 18.0),
+        ratio_ages="14-18:18-22",
+        prior="uniform:10-20",
+        question="Q?",
+        legal_basis="§",
+        consent="the guardian",
+        claimed_age_years=15.0,
+        examiner="E",
+    )
+    assert not asked[0].explain
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +37,16 @@ _PIXELS = {
 
 @dataclass(frozen=True)
 class FakeExaminer:
-    """Writes one object per modality; it may take its time, refuse, fail with an identity, or end its process."""
+    """Writes one object per modality; it may take its time, refuse, fail with an identity, or end its process.
+
+    With ``fresh_uids``, whoever examines a study a second time writes other objects, so that an archive shows it.
+    """
 
     seconds: float = 0.0
     refuses: bool = False
     fails: bool = False
     dies_on: str = ""
+    fresh_uids: bool = False
 
     def __call__(self, images: Path, documents: Path) -> None:
         headers = [dcmread(path, stop_before_pixels=True) for path in sorted(images.iterdir())]
@@ -57,13 +62,13 @@ class FakeExaminer:
         answer = Result(outcome=Outcome.ESTIMATED, estimated_age_years=16.5)
         (documents / "result.json").write_text(answer.model_dump_json())
         for modality in MODALITIES:
-            made = result_object(headers, modality)
+            made = result_object(headers, modality, secrets.token_hex(8) if self.fresh_uids else "")
             made.save_as(documents / f"{modality}.dcm", enforce_file_format=True)
 
 
-def result_object(headers: list[Dataset], modality: str) -> Dataset:
+def result_object(headers: list[Dataset], modality: str, salt: str = "") -> Dataset:
     """An object in the study of some images."""
-    seed = [*sorted(str(one.SOPInstanceUID) for one in headers), modality]
+    seed = [*sorted(str(one.SOPInstanceUID) for one in headers), modality, *([salt] if salt else [])]
     made = Dataset()
     made.SOPClassUID = MODALITIES[modality]
     made.SOPInstanceUID = deterministic_uid(*seed)

@@ -85,12 +85,19 @@ def send(port: int, paths: list[Path]) -> list[int]:
     return statuses
 
 
-def storescu(port: int, called: str, folder: Path) -> None:
-    """Push a folder with dcmtk."""
-    program = shutil.which("storescu")
+def dcmtk(name: str) -> str:
+    """Find a program of dcmtk; pynetdicom puts others of the same names beside Python."""
+    beside = Path(sys.executable).parent
+    places = [place for place in os.get_exec_path() if Path(place).resolve() != beside.resolve()]
+    program = shutil.which(name, path=os.pathsep.join(places))
     if program is None:
-        pytest.skip("storescu is not installed (Debian and Ubuntu: apt-get install dcmtk)")
-    command = [program, "-aet", "STORESCU", "-aec", called, HOST, str(port), "+sd", "+r", str(folder)]
+        pytest.skip(f"{name} is not installed (Debian and Ubuntu: apt-get install dcmtk)")
+    return program
+
+
+def storescu(port: int, called: str, folder: Path, calling: str = "STORESCU") -> None:
+    """Push a folder with dcmtk."""
+    command = [dcmtk("storescu"), "-aet", calling, "-aec", called, HOST, str(port), "+sd", "+r", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
 
@@ -115,6 +122,10 @@ class NodeProcess:
         else:
             self.process.kill()
         self.process.wait()
+
+    def start_again(self, *options: str) -> None:
+        """Start it again after it was killed."""
+        self.process = start_node(self.spool, self.port, *options).process
 
     def stop(self) -> None:
         """End it."""

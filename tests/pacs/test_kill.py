@@ -23,6 +23,7 @@ from kneeage.service.register import CaseState, Register
 from kneeage.service.spool import Spool
 from kneeage.service.studies import StudyState, study_key
 from kneeage.service.tables import reading
+from tests.pacs.deaths import STEPS
 from tests.pacs.fakes import MODALITIES
 from tests.pacs.node import record_place
 from tests.pacs.raw import claiming, encoded, raw, raw_store
@@ -64,7 +65,7 @@ def all_done(spool: Path, names: list[str]) -> bool:
 
 
 def require_one_result_set(orthanc: Orthanc, names: list[str]) -> None:
-    """The archive has every result exactly once: it keeps one object per UID, so another set would show."""
+    """The archive has every result exactly once: each examination has UIDs of its own, so a second one would show."""
     assert {name: orthanc.modalities(study_uid(name)) for name in names} == dict.fromkeys(names, RESULTS)
 
 
@@ -90,20 +91,44 @@ def lines_of(register: Register, action: str) -> list[Line]:
         return [line for line in lines(connection, None, 10_000, 0)[0] if line.action == action]
 
 
-def kill_campaign(orthanc: Orthanc, tmp_path: Path, *, studies: int, kills: int, seconds: float) -> None:
-    """Kill a node again and again while studies come in."""
-    made = make_studies(tmp_path, f"kill {kills}", studies)
-    chance = random.Random(kills)
+def taken(spool: Path) -> int:
+    """How often a worker took a study, as the node's log has it."""
+    return (spool.parent / f"{spool.name}.log").read_text().count("study taken")
+
+
+def wait_until_taken(node: NodeProcess, before: int, names: list[str]) -> None:
+    """Wait until a worker takes one more study, or none is left."""
+    wait_for(lambda: taken(node.spool) > before or all_done(node.spool, names))
+
+
+def kill_again_and_again(node: NodeProcess, options: tuple[str, ...], names: list[str], late: int) -> None:
+    """Kill a node at random moments, then each time after a worker took a study, and start it again.
+
+    Most of the late kills meet a study that is being worked on, or the campaign proves nothing.
+    """
+    chance, before, hits = random.Random(late), 0, 0
+    for number in range(late + late // 2):
+        is_late = number >= late // 2
+        if is_late:
+            wait_until_taken(node, before, names)
+        time.sleep(chance.uniform(0.0, 1.5 if is_late else 3.0))
+        hits += is_late and StudyState.RUNNING in states(node.spool).values()
+        node.kill(whole_group=number % 2 == 0)
+        before = taken(node.spool)
+        node.start_again(*options)
+    assert hits > late / 2
+
+
+def kill_campaign(orthanc: Orthanc, tmp_path: Path, *, studies: int, late: int) -> None:
+    """Kill a node again and again while studies come in, and while they are examined and sent."""
+    made = make_studies(tmp_path, f"kill {late}", studies)
     data = tmp_path / "data"
-    options = ("--send-to", orthanc.dicom, "--seconds", str(seconds), "--quiet", "5", "--data", str(data))
+    options = ("--send-to", orthanc.dicom, "--seconds", "1", "--quiet", "5", "--data", str(data), "--fresh-uids")
     node = start_node(tmp_path / "spool", free_port(), *options)
     try:
         with ThreadPoolExecutor(4) as pool:
             senders = [pool.submit(send_until_taken, node.port, paths) for paths in made.values()]
-            for number in range(kills):
-                time.sleep(chance.uniform(0.0, 3.0))
-                node.kill(whole_group=number % 2 == 0)
-                node = start_node(node.spool, node.port, *options)
+            kill_again_and_again(node, options, list(made), late)
             for sender in senders:
                 sender.result()
         wait_for(lambda: all_done(node.spool, list(made)))
@@ -114,12 +139,50 @@ def kill_campaign(orthanc: Orthanc, tmp_path: Path, *, studies: int, kills: int,
 
 
 def test_killed_again_and_again(orthanc: Orthanc, tmp_path: Path) -> None:
-    kill_campaign(orthanc, tmp_path, studies=3, kills=2, seconds=0.2)
+    kill_campaign(orthanc, tmp_path, studies=3, late=2)
 
 
 @pytest.mark.slow
-def test_killed_20_times_during_20_studies(orthanc: Orthanc, tmp_path: Path) -> None:
-    kill_campaign(orthanc, tmp_path, studies=20, kills=20, seconds=0.5)
+def test_killed_30_times_during_20_studies(orthanc: Orthanc, tmp_path: Path) -> None:
+    kill_campaign(orthanc, tmp_path, studies=20, late=20)
+
+
+def came_to_its_end(node: NodeProcess, names: list[str]) -> bool:
+    """Wait until the studies are done or the node died; say whether they are done."""
+    wait_for(lambda: node.process.poll() is not None or all_done(node.spool, names))
+    return all_done(node.spool, names)
+
+
+def die_at_every_step(orthanc: Orthanc, tmp_path: Path, *more: str) -> None:
+    """One study for each step; its worker dies there, and whoever takes the study over ends it."""
+    made = make_studies(tmp_path, "died with its node" if more else "died", len(STEPS))
+    marks, data = tmp_path / "marks", tmp_path / "data"
+    marks.mkdir()
+    deaths = [f"--death={step}={study_uid(name)}" for step, name in zip(STEPS, made, strict=True)]
+    deaths += ["--deaths", str(marks), *more]
+    options = ("--quiet", "0", "--send-to", orthanc.dicom, "--data", str(data), "--fresh-uids", *deaths)
+    node = start_node(tmp_path / "spool", free_port(), "--quiet", str(PATIENCE), "--data", str(data))
+    try:
+        for paths in made.values():
+            send_until_taken(node.port, paths)
+        node.kill(whole_group=True)
+        node.start_again(*options)
+        while not came_to_its_end(node, list(made)):
+            node.start_again(*options)
+        assert sorted(mark.name.partition("-")[0] for mark in marks.iterdir()) == sorted(STEPS)
+        require_one_result_set(orthanc, list(made))
+        require_on_record(node.spool, data, list(made))
+    finally:
+        node.stop()
+
+
+def test_a_worker_may_die_at_every_step(orthanc: Orthanc, tmp_path: Path) -> None:
+    die_at_every_step(orthanc, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_node_may_die_at_every_step(orthanc: Orthanc, tmp_path: Path) -> None:
+    die_at_every_step(orthanc, tmp_path, "--whole-node")
 
 
 def parallel_campaign(orthanc: Orthanc, tmp_path: Path, studies: int) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import time
 import urllib.request
@@ -258,6 +256,14 @@ def test_more_associations_than_allowed_are_rejected(tmp_path: Path) -> None:
         wait_for(small.is_alive)
 
 
+def test_as_many_associations_as_are_allowed_are_taken(tmp_path: Path) -> None:
+    limits = replace(LIMITS, associations=4, silent=0)
+    with open_door(tmp_path / "spool", limits=limits) as small, contextlib.ExitStack() as links:
+        for _ in range(4):
+            wait_for(lambda: links.enter_context(association(small.port)).is_established)
+        assert small.refused("too many") == 0
+
+
 def test_connections_that_say_nothing_are_no_associations(tmp_path: Path) -> None:
     limits = replace(LIMITS, associations=1)
     with open_door(tmp_path / "spool", limits=limits) as small, contextlib.ExitStack() as silent:
@@ -268,7 +274,7 @@ def test_connections_that_say_nothing_are_no_associations(tmp_path: Path) -> Non
 
 
 def test_connections_that_say_nothing_do_not_shut_others_out(tmp_path: Path) -> None:
-    limits = replace(IMPATIENT, connections=3)
+    limits = replace(IMPATIENT, associations=1, silent=2)
     with open_door(tmp_path / "spool", limits=limits) as small, contextlib.ExitStack() as silent:
         for _ in range(6):
             silent.enter_context(socket.create_connection((HOST, small.port), timeout=PATIENCE))
@@ -390,19 +396,6 @@ def test_the_watch_counts_pdus_however_they_are_cut() -> None:
 
 
 # TLS.
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Tls:
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("openssl is not installed: no certificate can be made")
-    folder = tmp_path_factory.mktemp("tls")
-    key, own = folder / "key.pem", folder / "own.pem"
-    command = [program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(own)]
-    subprocess.run(command, check=True, capture_output=True)
-    return Tls(own, key, own)
 
 
 def test_tls_with_certificates_on_both_sides(tmp_path: Path, certificate: Tls) -> None:

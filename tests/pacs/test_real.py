@@ -17,6 +17,7 @@ from tests.pacs.support import (
     NodeProcess,
     Orthanc,
     all_done_uids,
+    dcmtk,
     running_node,
     start_node,
     storescu,
@@ -51,7 +52,7 @@ def retrieved(archive: Orthanc, uid: str, folder: Path) -> list[Path]:
     """Retrieve a study with dcmtk's getscu."""
     folder.mkdir(parents=True)
     keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
-    command = ["getscu", "-S", "-aec", "ORTHANC", *keys, "-od", str(folder), HOST, str(archive.dicom_port)]
+    command = [dcmtk("getscu"), "-S", "-aec", "ORTHANC", *keys, "-od", str(folder), HOST, str(archive.dicom_port)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return sorted(folder.iterdir())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from pynetdicom import AE, evt
 
 from kneeage.core.errors import UsageError
 from kneeage.pacs.contexts import received_contexts
-from kneeage.pacs.peers import DicomPeer, WebPeer, parse_peer
+from kneeage.pacs.peers import DicomPeer, Tls, WebPeer, parse_peer
 from kneeage.pacs.send import Caller, Destination
 from kneeage.service.worker import DeliveryError
 from tests.pacs.fakes import result_object
@@ -45,14 +47,15 @@ def test_an_object_that_is_sent_twice_is_there_once(
     assert orthanc.modalities(study_uid(request.node.name)) == ["OT"]
 
 
-def answering(status: int, *, takes_results: bool = True) -> tuple[AE, int]:
+def answering(status: int, *, takes_results: bool = True, context: ssl.SSLContext | None = None) -> tuple[AE, int]:
     """An archive that answers with a status."""
     entity = AE("ARCHIVE")
     entity.supported_contexts = received_contexts()
     if takes_results:
         entity.add_supported_context("1.2.840.10008.5.1.4.1.1.7")
     port = free_port()
-    entity.start_server((HOST, port), block=False, evt_handlers=[(evt.EVT_C_STORE, lambda _: status)])
+    handlers: list[evt.EventHandlerType] = [(evt.EVT_C_STORE, lambda _: status)]
+    entity.start_server((HOST, port), block=False, evt_handlers=handlers, ssl_context=context)
     return entity, port
 
 
@@ -70,6 +73,19 @@ def test_a_warning_is_stored(result: Path) -> None:
     entity, port = answering(0xB000)
     send(DicomPeer("ARCHIVE", HOST, port), result)
     entity.shutdown()
+
+
+def test_an_object_goes_to_an_archive_over_tls(result: Path, certificate: Tls) -> None:
+    entity, port = answering(0, context=certificate.for_listener())
+    try:
+        peer = parse_peer(f"dicoms://ARCHIVE@{HOST}:{port}")
+        send(peer, result, Caller(tls=certificate))
+        with pytest.raises(DeliveryError, match="does not answer"):
+            send(peer, result, Caller(tls=Tls(authority=certificate.authority)))
+        with pytest.raises(DeliveryError, match="does not answer"):
+            send(DicomPeer("ARCHIVE", HOST, port), result, Caller(tls=certificate))
+    finally:
+        entity.shutdown()
 
 
 class LateEvent(threading.Event):
@@ -106,6 +122,42 @@ def test_an_archive_that_takes_no_such_object_is_said(result: Path) -> None:
             send(DicomPeer("ARCHIVE", HOST, port), result)
     finally:
         entity.shutdown()
+
+
+class Taking(BaseHTTPRequestHandler):
+    """A web archive that confirms an object that it finds in what it is sent."""
+
+    uid = b""
+
+    def do_POST(self) -> None:
+        found = self.uid in self.rfile.read(int(self.headers["Content-Length"]))
+        stored = {"00081155": {"vr": "UI", "Value": [self.uid.decode()]}}
+        answer = json.dumps({"00081199": {"vr": "SQ", "Value": [stored] if found else []}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/dicom+json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_an_object_goes_to_a_web_archive_over_tls(
+    result: Path, certificate: Tls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Taking, "uid", str(dcmread(result).SOPInstanceUID).encode())
+    with HTTPServer((HOST, 0), Taking) as server:
+        context = certificate.for_listener()
+        assert context is not None
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        peer = parse_peer(f"https://{HOST}:{server.server_port}")
+        send(peer, result, Caller(tls=certificate))
+        for stranger in (Tls(authority=certificate.authority), Tls()):
+            with pytest.raises(DeliveryError, match="does not answer"):
+                send(peer, result, Caller(tls=stranger))
+        server.shutdown()
 
 
 class Picky(BaseHTTPRequestHandler):

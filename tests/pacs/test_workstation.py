@@ -13,6 +13,7 @@ pytest.importorskip("fastapi", reason="needs the extra 'web'")
 from pydicom import dcmread
 
 from kneeage.core.anatomy import Sex
+from kneeage.decide.question import Question
 from kneeage.io.write import DicomHeader, write_dicom_series
 from kneeage.pacs.examine import StudyExaminer
 from kneeage.service.queue import Queue
@@ -60,7 +61,7 @@ def receive(queue: Queue, spool: Spool, folder: Path) -> str:
 def examine(door: Door, queue: Queue, spool: Spool, folder: Path) -> None:
     """Have the node examine it."""
     receive(queue, spool, folder)
-    examiner = StudyExaminer(door.settings.bundles[0], Sex.MALE, threads=1, with_image=True)
+    examiner = StudyExaminer(door.settings.bundles[0], Question(sex=Sex.MALE), threads=1, with_image=True)
     assert Worker("w", queue, spool, examiner, None, RHYTHM, examiner.asked()).work_once()
 
 

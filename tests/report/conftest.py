@@ -182,3 +182,17 @@ def changed(estimated: Result) -> Callable[..., Result]:
         return estimated.model_copy(update=changes)
 
     return change
+
+
+@pytest.fixture
+def boxes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was printed as a box, since no typeface had it."""
+    pytest.importorskip("weasyprint")
+    printed: list[str] = []
+
+    class Note:
+        def warning(self, words: str, *values: object) -> None:
+            printed.append(words % values)
+
+    monkeypatch.setattr("weasyprint.draw.text.LOGGER", Note())
+    return printed

@@ -36,8 +36,8 @@ CONFORMAL = (
     "subjects, not for one person"
 )
 DEFINITION = (
-    "youngest reference subject (virtual, male, 8 to 26 years) with Dedouit stage IV of the distal femur and V of the "
-    "proximal tibia"
+    "youngest reference subject (virtual knees, male, 8 to 26 years) with Dedouit stage IV of the distal femur and V "
+    "of the proximal tibia"
 )
 
 

@@ -124,7 +124,7 @@ def test_an_abstention_shows_its_reasons_and_no_number(abstained: Result, render
     assert "No age is given. The software abstained" in page.words
     assert "The site of a growth plate was not seen" in page.words
     assert "the proximal tibia was seen, but not the site of its growth plate" in page.words
-    assert "svg" not in page.tags
+    assert "Probability of each age" not in page.words
     assert "Most probable age" not in page.words
     assert "Age limits" not in page.words
 
@@ -196,3 +196,12 @@ def test_the_explanation_of_an_image_without_labels_is_the_second_picture(
 
 def test_the_document_stays_a_draft_until_both_have_signed(estimated: Result, render: Callable[..., Page]) -> None:
     assert "until the examiner and a second reader" in render(estimated).words
+
+
+def test_a_missing_explanation_map_is_said(
+    estimated: Result, abstained: Result, image: Volume, labels: Volume, render: Callable[..., Page]
+) -> None:
+    said = "This report holds no explanation map"
+    assert said in render(estimated).words
+    assert said not in render(abstained).words
+    assert said not in render_html(estimated, image, labels, "en", backing(labels))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kneeage.core.anatomy import LABEL_COLOURS, Label, Plane
 from kneeage.core.volume import Volume
-from kneeage.report.panels import PANEL_WIDTH, chosen_slices, panels
+from kneeage.report.panels import PANEL_WIDTH, Panel, _dashes, chosen_slices, panels
 
 ORIENTATIONS = ["LIP", "RAS", "LPS", "PIL", "SLA", "IRA"]
 
@@ -71,6 +72,52 @@ def test_outlines_lie_around_the_plate_and_leave_it_free(image: Volume, labels: 
     assert drawn.any()
     assert (rows[-1] - rows[0]) * panel.pixel_mm == pytest.approx(3 * 0.8 + 2 * 3 * panel.pixel_mm, abs=2.5)
     assert not drawn[middle, 150:180].any()
+
+
+def around(labels: Volume, box: tuple[slice, slice], label: Label) -> Panel:
+    """A white slice, black far to the left, with one label as a box of columns and rows."""
+    one = np.zeros_like(labels.array)
+    one[0][box] = label
+    white = np.ones(one.shape, np.float32)
+    white[0, 31:34] = 0
+    return panels(labels.with_array(white), labels.with_array(one), Plane.CORONAL)[1]
+
+
+BAR = (slice(40, 120), slice(90, 94))
+
+
+@pytest.mark.parametrize(
+    ("label", "is_edged", "share"),
+    [
+        (Label.DISTAL_FEMUR_PHYSIS, True, (0.9, 1.0)),
+        (Label.PROXIMAL_TIBIA_PHYSIS, True, (0.9, 1.0)),
+        (Label.DISTAL_FEMUR_PHYSEAL_SCAR, True, (0.35, 0.65)),
+        (Label.PROXIMAL_TIBIA_PHYSEAL_SCAR, True, (0.35, 0.65)),
+        (Label.DISTAL_FEMUR_METAPHYSIS, False, (0.35, 0.65)),
+        (Label.PROXIMAL_FIBULA, False, (0.35, 0.65)),
+    ],
+)
+def test_outlines_are_told_apart_without_colour(
+    labels: Volume, label: Label, is_edged: bool, share: tuple[float, float]
+) -> None:
+    drawn = around(labels, BAR, label).drawn
+    assert drawn is not None
+    grey = drawn.mean(axis=2)[:, drawn.shape[1] * 2 // 5 : drawn.shape[1] * 3 // 5]
+    outline = np.flatnonzero((grey < 215).any(axis=1))
+    upper = grey[: (outline[0] + outline[-1]) // 2]
+    assert (upper < 10).any() == is_edged
+    assert share[0] <= (upper < 215).mean(axis=1).max() <= share[1]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_slanting_outline_is_dashed_too(turn: int) -> None:
+    rows, columns = np.indices((160, 160))
+    slanting = np.abs(rows - columns[:, ::turn]) < 40
+    wide = Image.fromarray(slanting.astype(np.uint8) * 255)
+    dashes = np.asarray(_dashes(wide, 8))[:, ::turn] > 0
+    along = np.array([dashes[n + 40, n] for n in range(20, 100)])
+    assert 0.4 < along.mean() < 0.6
+    assert np.count_nonzero(np.diff(along)) > 10
 
 
 def test_values_that_are_not_finite_do_not_spoil_the_window(image: Volume, labels: Volume) -> None:

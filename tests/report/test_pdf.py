@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
-from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -21,30 +18,13 @@ from kneeage.report import pdf
 from kneeage.report.fonts import chinese_font
 from kneeage.report.html import render_html
 from kneeage.report.words import LANGUAGES, words
+from tests.report.printed import read, require_clean_layout, require_typefaces
 from tests.report.rich import backing, rich_result
 
 NEEDED = {
     "en": ("Signatures", "Error rates of these decisions", "Computer-generated", "not for forensic use"),
     "zh": ("签署", "上述判断的错误率", "由计算机生成", "不得用于法医学鉴定"),
 }
-
-# A4 in points, its margins 14 mm at the sides. Source: report.css (@page).
-LEFT, RIGHT, BOTTOM = 39.7, 595.3 - 39.7, 841.9
-HEIGHT_OF_A_LINE = 24.0
-
-
-def program(name: str) -> str:
-    """Find a tool that reads PDF files."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} (poppler-utils) is not installed")
-    return found
-
-
-def read(name: str, *options: str) -> str:
-    """Run a tool that reads PDF files."""
-    done = subprocess.run([program(name), *options], capture_output=True, check=True, timeout=600)
-    return done.stdout.decode()
 
 
 @pytest.fixture
@@ -59,53 +39,6 @@ def print_report(image: Volume, labels: Volume, tmp_path: Path) -> Callable[[Res
         return file
 
     return write
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word on a page, and its place in points."""
-
-    text: str
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def lies_on(self, other: Word) -> bool:
-        """Whether two words cover each other by more than a hair."""
-        wide = min(self.right, other.right) - max(self.left, other.left)
-        high = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return wide > 1.0 and high > 0.4 * min(self.bottom - self.top, other.bottom - other.top)
-
-
-def pages_of(file: Path) -> list[list[Word]]:
-    """Words of each page, but for the large ones of the watermark."""
-    pages = read("pdftotext", "-bbox", str(file), "-").split("<page ")[1:]
-    pattern = r'<word xMin="(.+?)" yMin="(.+?)" xMax="(.+?)" yMax="(.+?)">(.*?)</word>'
-    words = [[Word(text, *map(float, place)) for *place, text in re.findall(pattern, page)] for page in pages]
-    return [[word for word in page if word.bottom - word.top < HEIGHT_OF_A_LINE] for page in words]
-
-
-def require_clean_layout(file: Path) -> None:
-    """No word leaves the margins, and none lies on another."""
-    for page in pages_of(file):
-        assert len(page) > 20
-        assert not [word for word in page if word.left < LEFT - 1 or word.right > RIGHT + 1 or word.bottom > BOTTOM]
-        assert not [pair for pair in combinations(page, 2) if pair[0].lies_on(pair[1])]
-
-
-@pytest.fixture
-def boxes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was printed as a box, since no typeface had it."""
-    pytest.importorskip("weasyprint")
-    printed: list[str] = []
-
-    class Note:
-        def warning(self, words: str, *values: object) -> None:
-            printed.append(words % values)
-
-    monkeypatch.setattr("weasyprint.draw.text.LOGGER", Note())
-    return printed
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -130,10 +63,7 @@ def test_the_fullest_report_fits_three_pages_with_its_typefaces(
     info = read("pdfinfo", str(file))
     assert re.search(r"Pages:\s+3\n", info)
     assert "(A4)" in info
-    fonts = [line.split() for line in read("pdffonts", str(file)).splitlines()[2:]]
-    assert fonts
-    assert all(words[-5] == "yes" for words in fonts)
-    assert any("CJK-SC" in words[0] for words in fonts) == (lang == "zh")
+    require_typefaces(file, lang)
     text = read("pdftotext", "-layout", str(file), "-")
     assert not [words for words in NEEDED[lang] if words not in text]
 

@@ -23,6 +23,11 @@ def inside(result: Result) -> dict[str, bool | None]:
     return {row.point: row.inside for row in population_rows(result, manifest(), EN)}
 
 
+@pytest.mark.parametrize(("lang", "whom"), [("en", "of held-out images"), ("zh", "的留出图像")])
+def test_nearness_is_counted_on_images_that_were_not_trained_on(rich: Result, lang: str, whom: str) -> None:
+    assert whom in population_rows(rich, manifest(), words(lang))[-1].found
+
+
 def test_an_image_of_a_scanner_is_outside_a_virtual_population(rich: Result) -> None:
     assert inside(rich)["People"] is False
     assert population_verdict(population_rows(rich, manifest(), EN), EN).startswith("By at least one point")

@@ -6,16 +6,38 @@ from collections.abc import Callable
 
 import pytest
 
-from kneeage.core.result import LikelihoodRatio, MinimumAge, PlateReport, PriorReport, Reason, ReasonCode, Result
+from kneeage.core.manifest import BundleManifest, ThresholdPolicy, ThresholdRule
+from kneeage.core.result import (
+    LikelihoodRatio,
+    MinimumAge,
+    PlateReport,
+    PriorReport,
+    Reason,
+    ReasonCode,
+    Result,
+    ThresholdErrors,
+)
+from kneeage.io.bundle import load_bundle
 from kneeage.report import evidence, sections
 from kneeage.report.words import words
-from tests.report.rich import rich_result
+from tests.report.rich import counted, rich_result
 
 EN = words("en")
 
 
 def ratio(value: float | None) -> LikelihoodRatio:
     return LikelihoodRatio(value=value, ages_below=(16, 18), ages_above=(18, 20))
+
+
+def ruled(errors: ThresholdErrors | None) -> BundleManifest:
+    """The bundle that ships, with a tuned rule."""
+    rule = ThresholdRule(age_years=18, sex=None, at_least_probability=0.99, below_probability=0.01, errors=errors)
+    return load_bundle().manifest.model_copy(update={"policy": ThresholdPolicy(rules=[rule])})
+
+
+def error_remark(result: Result, bundle: BundleManifest) -> str:
+    """What is said about error rates where none stand beside the decisions."""
+    return {row.label: row.value for row in sections.model_rows(result, bundle, EN)}["Error rates"]
 
 
 @pytest.mark.parametrize(
@@ -55,9 +77,15 @@ def test_a_virtual_bundle_has_no_known_error_rates(changed: Callable[..., Result
     bundle = changed().bundle
     assert bundle is not None
     real = changed(bundle=bundle.model_copy(update={"population": "a hospital"}))
-    said = [{row.label: row.value for row in sections.model_rows(r, EN)}["Error rates"] for r in (changed(), real)]
-    assert said[0].startswith("not known for living persons")
-    assert said[1].startswith("not part of this report")
+    assert error_remark(changed(), ruled(counted(900))).startswith("not known for living persons")
+    assert error_remark(real, ruled(counted(900))).startswith("not part of this report")
+
+
+@pytest.mark.parametrize(
+    "bundle", [load_bundle().manifest.model_copy(update={"policy": ThresholdPolicy()}), ruled(None)]
+)
+def test_errors_that_nobody_counted_stand_nowhere(estimated: Result, bundle: BundleManifest) -> None:
+    assert error_remark(estimated, bundle).startswith("not known: nobody has counted")
 
 
 def test_a_uniform_prior_is_worded_in_chinese(estimated: Result) -> None:
@@ -115,7 +143,7 @@ def test_what_was_not_given_is_said(changed: Callable[..., Result]) -> None:
 def test_without_series_quality_and_prior_there_are_no_rows(changed: Callable[..., Result]) -> None:
     bare = changed(series=None, quality=None, prior=None, bundle=None, software=None)
     assert sections.series_rows(bare, EN) == sections.quality_rows(bare, EN) == sections.prior_rows(bare, EN) == []
-    assert len(sections.model_rows(bare, EN)) == 1
+    assert len(sections.model_rows(bare, None, EN)) == 1
 
 
 def test_the_scanner_is_named_as_far_as_known(changed: Callable[..., Result]) -> None:
@@ -170,4 +198,4 @@ def test_the_summary_s_quantity_is_named(estimated: Result) -> None:
 
 
 def test_counted_errors_take_the_place_of_the_remark_that_there_are_none(estimated: Result) -> None:
-    assert "Error rates" not in {row.label for row in sections.model_rows(rich_result(estimated), EN)}
+    assert "Error rates" not in {row.label for row in sections.model_rows(rich_result(estimated), None, EN)}

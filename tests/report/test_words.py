@@ -13,13 +13,14 @@ import pytest
 from kneeage import pipeline
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import UsageError
-from kneeage.core.manifest import ConformalGroup, References
+from kneeage.core.manifest import ConformalGroup
 from kneeage.core.result import CovariateReport, ReasonCode, SummaryQuantity, ThresholdDecision
 from kneeage.core.skeletal_stages import Dedouit, SchmelingKellinghaus
 from kneeage.decide import conformal, interval, minimum_age, policy, statement
 from kneeage.decide.policy import Limits
 from kneeage.decide.prior_effect import PLAUSIBLE
 from kneeage.infer.covariates import NOT_KNOWN, NOT_TAKEN
+from kneeage.io.bundle import load_bundle
 from kneeage.report.words import LANGUAGES, words
 
 TABLE = json.loads(files("kneeage.report").joinpath("words.json").read_text(encoding="utf-8"))
@@ -28,7 +29,7 @@ CODE = "\n".join(source.read_text(encoding="utf-8") for source in SOURCES if sou
 
 GROUP = ConformalGroup(sexes=[Sex.MALE], open_upwards=False, low_years=8, high_years=26, scores=[0.5])
 GROUPS = [{"open_upwards": o, "merged": m} for o in (True, False) for m in (True, False)]
-REFERENCES = References(system="dedouit", population="virtual", low_years=8, high_years=26, rows=[])
+REFERENCES = load_bundle().manifest.references
 
 
 def placeholders(text: str) -> set[str]:
@@ -156,6 +157,7 @@ def test_what_other_rooms_say_is_known_in_chinese(sentence: str) -> None:
 @pytest.mark.parametrize("sex", [*Sex, None])
 @pytest.mark.parametrize("at_edge", [True, False])
 def test_whom_a_minimum_age_comes_from_is_known_in_chinese(sex: Sex | None, at_edge: bool) -> None:
+    assert REFERENCES is not None
     sentence = minimum_age._definition(REFERENCES, sex, ("IV", "V"), at_edge=at_edge)
     assert not re.search(r"[a-z]{3}", words("zh").phrase(sentence).replace("Dedouit", ""))
 

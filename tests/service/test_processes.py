@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from kneeage.service.processes import WorkerProcesses, WorkPlan
 from kneeage.service.queue import Queue
@@ -51,3 +54,28 @@ def test_a_worker_process_that_takes_too_long_is_ended(spool: Spool, queue: Queu
     finally:
         workers.stop()
     assert state(queue) == (StudyState.STABLE, "it took longer than 0.2 seconds")
+
+
+def test_a_queue_that_is_busy_does_not_end_the_service(
+    spool: Spool, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive(spool, queue, tmp_path, "deadly")
+    workers = workers_of(spool, queue, FakeExaminer(dies_on=study_uid("deadly")), PATIENCE)
+    bury, busy = queue.bury, [sqlite3.OperationalError("database is locked")]
+
+    def bury_later(worker: str, reason: str) -> None:
+        if busy:
+            raise busy.pop()
+        bury(worker, reason)
+
+    monkeypatch.setattr(queue, "bury", bury_later)
+
+    def is_buried() -> bool:
+        workers.check()
+        return ("workers_died", "") in queue.counters()
+
+    try:
+        wait_for(is_buried)
+    finally:
+        workers.stop()
+    assert busy == []

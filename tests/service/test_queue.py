@@ -362,6 +362,42 @@ def test_images_are_forgotten_but_not_that_they_were_done(queue: Queue, clock: C
     assert state(queue) is StudyState.DONE
 
 
+def finish_some(queue: Queue, file: Path, studies: tuple[str, ...]) -> None:
+    """Studies that are done."""
+    for study in studies:
+        add(queue, file, study=study)
+        queue.settle(0)
+        job = queue.claim("w", 60)
+        assert job is not None
+        queue.finish(job)
+
+
+def test_others_can_write_while_images_are_forgotten(queue: Queue, clock: Clock, file: Path, tmp_path: Path) -> None:
+    finish_some(queue, file, ("1.1", "1.2", "1.3"))
+    clock.now += 11
+    left = []
+
+    def remove(_: str) -> None:
+        with contextlib.closing(sqlite3.connect(tmp_path / "queue.sqlite3")) as other:
+            left.append(other.execute("SELECT COUNT(*) FROM instances").fetchone()[0])
+
+    queue.forget_images(10, remove)
+    assert left == [3, 2, 1]
+
+
+def test_a_study_that_is_sent_again_meanwhile_is_not_forgotten(queue: Queue, clock: Clock, file: Path) -> None:
+    finish_some(queue, file, ("1.1", "1.2"))
+    clock.now += 11
+    removed: list[str] = []
+
+    def remove(key: str) -> None:
+        removed.append(key)
+        queue._database._connection.execute("UPDATE studies SET state = 'received' WHERE key <> ?", (key,))
+
+    queue.forget_images(10, remove)
+    assert len(removed) == 1
+
+
 @pytest.mark.parametrize("name", [STUDY, study_key(STUDY), None])
 def test_a_parked_study_is_removed_with_its_images_and_remembered(queue: Queue, file: Path, name: str | None) -> None:
     queue.park(claim(queue, file), NO_KNEE)

@@ -7,7 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kneeage.cli.options import AsJson, BundleFolder, Lang, Series, SexGiven, Source, known_sex, language, numbers
+from kneeage.cli.options import (
+    THRESHOLDS,
+    AsJson,
+    BundleFolder,
+    ClaimedAge,
+    Consent,
+    ExaminerName,
+    HeightCm,
+    Lang,
+    LegalBasis,
+    Prior,
+    QuestionText,
+    RatioAges,
+    Series,
+    SexGiven,
+    Source,
+    Thresholds,
+    WeightKg,
+    known_sex,
+    language,
+    numbers,
+)
 from kneeage.cli.speak import answering, give, tell, working
 from kneeage.core.errors import EXIT_ABSTAINED, InputRefusedError
 
@@ -15,7 +36,6 @@ if TYPE_CHECKING:
     from kneeage.core.result import Result
     from kneeage.decide.question import QuestionOptions
 
-THRESHOLDS = "12,14,16,18"
 ReportFolder = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", help="New folder for the report.", show_default=False)
 ]
@@ -27,24 +47,16 @@ def estimate(
     output: ReportFolder,
     series: Series = None,
     sex: SexGiven = None,
-    height_cm: Annotated[float | None, typer.Option(metavar="N", help="Height of the subject.")] = None,
-    weight_kg: Annotated[float | None, typer.Option(metavar="N", help="Weight of the subject.")] = None,
-    question: Annotated[str | None, typer.Option(metavar="TEXT", help="Question, for the report.")] = None,
-    legal_basis: Annotated[str | None, typer.Option(metavar="TEXT", help="Its legal basis, for the report.")] = None,
-    consent: Annotated[str | None, typer.Option(metavar="TEXT", help="Who consented, for the report.")] = None,
-    claimed_age: Annotated[
-        float | None, typer.Option(metavar="YEARS", help="Age that the subject claims, for the report; never used.")
-    ] = None,
-    examiner: Annotated[str | None, typer.Option(metavar="TEXT", help="Who examines, for the report.")] = None,
-    thresholds: Annotated[str, typer.Option(metavar="YEARS,...", help="Age limits to judge.")] = THRESHOLDS,
-    ratio_ages: Annotated[
-        str | None,
-        typer.Option(metavar="14-18:18-22", help="Windows of age to compare by a likelihood ratio; several by commas."),
-    ] = None,
-    prior: Annotated[
-        str | None,
-        typer.Option(metavar="uniform:8-26|FILE", help="Prior ages: a range, or a CSV file of age_years,weight."),
-    ] = None,
+    height_cm: HeightCm = None,
+    weight_kg: WeightKg = None,
+    question: QuestionText = None,
+    legal_basis: LegalBasis = None,
+    consent: Consent = None,
+    claimed_age: ClaimedAge = None,
+    examiner: ExaminerName = None,
+    thresholds: Thresholds = THRESHOLDS,
+    ratio_ages: RatioAges = None,
+    prior: Prior = None,
     bundle: BundleFolder = None,
     lang: Lang = "en",
     pdf: Annotated[bool, typer.Option("--pdf", help="Write report.pdf too; needs the extra `pdf`.")] = False,

@@ -26,6 +26,25 @@ BundleFolder = Annotated[
 SexGiven = Annotated[
     str | None, typer.Option("--sex", metavar="male|female", help="Sex of the subject; never read from a header.")
 ]
+HeightCm = Annotated[float | None, typer.Option(metavar="N", help="Height of the subject.")]
+WeightKg = Annotated[float | None, typer.Option(metavar="N", help="Weight of the subject.")]
+QuestionText = Annotated[str | None, typer.Option(metavar="TEXT", help="Question, for the report.")]
+LegalBasis = Annotated[str | None, typer.Option(metavar="TEXT", help="Its legal basis, for the report.")]
+Consent = Annotated[str | None, typer.Option(metavar="TEXT", help="Who consented, for the report.")]
+ClaimedAge = Annotated[
+    float | None, typer.Option(metavar="YEARS", help="Age that the subject claims, for the report; never used.")
+]
+ExaminerName = Annotated[str | None, typer.Option(metavar="TEXT", help="Who examines, for the report.")]
+THRESHOLDS = "12,14,16,18"
+Thresholds = Annotated[str, typer.Option(metavar="YEARS,...", help="Age limits to judge.")]
+RatioAges = Annotated[
+    str | None,
+    typer.Option(metavar="14-18:18-22", help="Windows of age to compare by a likelihood ratio; several by commas."),
+]
+Prior = Annotated[
+    str | None,
+    typer.Option(metavar="uniform:8-26|FILE", help="Prior ages: a range, or a CSV file of age_years,weight."),
+]
 Lang = Annotated[str, typer.Option("--lang", metavar="en|zh", help="Language of the report.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on stdout.")]
 

@@ -11,8 +11,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kneeage.cli.estimate import THRESHOLDS, ReportFolder, leave, tell_result
-from kneeage.cli.options import AsJson, BundleFolder, Lang, language, numbers, one_of, require_libraries
+from kneeage.cli.estimate import ReportFolder, leave, tell_result
+from kneeage.cli.options import (
+    THRESHOLDS,
+    AsJson,
+    BundleFolder,
+    ClaimedAge,
+    Consent,
+    ExaminerName,
+    HeightCm,
+    Lang,
+    LegalBasis,
+    Prior,
+    QuestionText,
+    RatioAges,
+    Thresholds,
+    WeightKg,
+    language,
+    numbers,
+    one_of,
+    require_libraries,
+)
 from kneeage.cli.register import REGISTER_LIBRARIES, Database, register_url, require_extra
 from kneeage.cli.speak import answering, give, show, tell, working
 from kneeage.core.anatomy import Sex
@@ -40,6 +59,9 @@ Spool = Annotated[
 AeTitle = Annotated[str, typer.Option("--ae-title", metavar="AET", help="Own AE title.")]
 SexFromHeader = Annotated[
     bool, typer.Option("--sex-from-header", help="Take the sex from the image header; without this it never is.")
+]
+Explained = Annotated[
+    bool, typer.Option("--explain/--no-explain", help="Draw where on the slices the age came from, in the report.")
 ]
 GivenSex = Annotated[Sex | None, typer.Option(help="Sex of the subject; not known if not given.")]
 Certificate = Annotated[Path | None, typer.Option("--tls-cert", metavar="PEM", help="Own certificate.")]
@@ -90,9 +112,10 @@ def listen_command(
     ] = 20.0,
     sex: GivenSex = None,
     sex_from_header: SexFromHeader = False,
-    thresholds: Annotated[str, typer.Option(metavar="YEARS,...", help="Age limits to judge.")] = THRESHOLDS,
+    thresholds: Thresholds = THRESHOLDS,
     bundle: BundleFolder = None,
     lang: Lang = "en",
+    explain: Explained = True,
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Studies examined side by side.")] = 1,
     associations: Annotated[int, typer.Option(min=1, metavar="N", help="Associations at once.")] = 10,
     max_object_mib: Annotated[int, typer.Option(min=1, metavar="N", help="Largest object.")] = 512,
@@ -110,6 +133,7 @@ def listen_command(
 ) -> None:
     """Receive studies, estimate, and send results back, until stopped."""
     _require_extra()
+    from kneeage.decide.question import Question
     from kneeage.pacs.examine import StudyExaminer
     from kneeage.pacs.guard import Limits
     from kneeage.pacs.listen import ListenSettings, listen
@@ -122,7 +146,9 @@ def listen_command(
     tls = Tls(tls_cert, tls_key, tls_ca)
     caller = Caller(require_ae_title(ae_title), tls, web_login)
     record = _record_place(data, register)
-    examine = StudyExaminer(bundle, sex, sex_from_header, numbers(thresholds), lang, with_image=record is not None)
+    asked = Question(sex=sex, thresholds=numbers(thresholds))
+    with_image = record is not None
+    examine = StudyExaminer(bundle, asked, sex_from_header, lang=lang, explain=explain, with_image=with_image)
     settings = ListenSettings(
         spool=spool,
         host=host,
@@ -173,13 +199,24 @@ def fetch_command(
     send_to: Archive = None,
     sex: GivenSex = None,
     sex_from_header: SexFromHeader = False,
-    thresholds: Annotated[str, typer.Option(metavar="YEARS,...", help="Age limits to judge.")] = THRESHOLDS,
+    height_cm: HeightCm = None,
+    weight_kg: WeightKg = None,
+    question: QuestionText = None,
+    legal_basis: LegalBasis = None,
+    consent: Consent = None,
+    claimed_age: ClaimedAge = None,
+    examiner: ExaminerName = None,
+    thresholds: Thresholds = THRESHOLDS,
+    ratio_ages: RatioAges = None,
+    prior: Prior = None,
     bundle: BundleFolder = None,
     lang: Lang = "en",
+    explain: Explained = True,
     as_json: AsJson = False,
 ) -> None:
     """Find one study in an archive, retrieve its MR series and estimate."""
     _require_extra()
+    from kneeage.decide.question import Question
     from kneeage.io.output import require_free
     from kneeage.pacs.examine import StudyExaminer
     from kneeage.pacs.fetch import MoveDoor, Retrieval, Search
@@ -190,7 +227,20 @@ def fetch_command(
     require_free(output)
     caller = Caller(require_ae_title(ae_title), Tls(tls_cert, tls_key, tls_ca), web_login)
     retrieval = Retrieval(one_of("by", by, [one.value for one in Retrieval]))
-    examine = StudyExaminer(bundle, sex, sex_from_header, numbers(thresholds), lang)
+    asked = Question(
+        sex=sex,
+        height_cm=height_cm,
+        weight_kg=weight_kg,
+        thresholds=numbers(thresholds),
+        ratio_ages=ratio_ages,
+        prior=prior,
+        question=question,
+        legal_basis=legal_basis,
+        consent=consent,
+        claimed_age_years=claimed_age,
+        examiner=examiner,
+    )
+    examine = StudyExaminer(bundle, asked, sex_from_header, lang=lang, explain=explain)
     search, door = Search(study, accession, subject, date), MoveDoor(move_host, move_port)
     target = None if send_to is None else _peer(send_to)
     _fetch(_peer(archive), search, output, caller=caller, retrieval=retrieval, door=door, examine=examine)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import UsageError
-from kneeage.decide.question import DEFAULT_THRESHOLDS_YEARS, Question
+from kneeage.decide.question import Question
 from kneeage.io.bundle import load_bundle
 from kneeage.io.facts import Facts
 from kneeage.io.read import load
@@ -29,10 +28,10 @@ class StudyExaminer:
 
     Args:
         bundle: Folder of the model bundle; None: the one that is shipped.
-        sex: Sex of every subject; None: not known.
+        question: What is asked about every subject, with the sex where it is given.
         sex_from_header: Take the sex from the header of the images. The operator says so, or it is not done.
-        thresholds: Ages in years to make a statement about.
         lang: Language of the report.
+        explain: Show in the report where on the slices the age came from.
         threads: Threads of each network; None: every core.
         with_image: Write the image too, as the viewer of the workstation shows it.
 
@@ -41,22 +40,22 @@ class StudyExaminer:
     """
 
     bundle: Path | None = None
-    sex: Sex | None = None
+    question: Question = field(default_factory=Question)
     sex_from_header: bool = False
-    thresholds: Sequence[float] = DEFAULT_THRESHOLDS_YEARS
     lang: str = "en"
+    explain: bool = True
     threads: int | None = None
     with_image: bool = False
 
     def __post_init__(self) -> None:
-        if self.sex is not None and self.sex_from_header:
+        if self.question.sex is not None and self.sex_from_header:
             raise UsageError("give --sex or --sex-from-header, not both")
 
     def check(self) -> None:
         """Check, before any study comes, that the bundle and the libraries are there.
 
         Raises:
-            UsageError: A library or a typeface is missing, or a threshold is no age.
+            UsageError: A library or a typeface is missing, or the prior does not fit the bundle.
             BundleError: The bundle cannot be used.
         """
         from kneeage.report.dicom.extra import require_library
@@ -64,8 +63,7 @@ class StudyExaminer:
 
         require_library()
         require_pdf(self.lang)
-        self._question(None)
-        load_bundle(self.bundle)
+        self.question.prior_for(load_bundle(self.bundle).manifest)
 
     def asked(self) -> dict[str, Any]:
         """Give what is asked about every study and which bundle answers, as the register has it.
@@ -73,8 +71,13 @@ class StudyExaminer:
         Raises:
             BundleError: The bundle cannot be used.
         """
-        sex = None if self.sex is None else self.sex.value
-        question = {"sex": sex, "thresholds": list(self.thresholds), "lang": self.lang}
+        known = self.question.known_sex
+        question = {
+            "sex": None if known is None else known.value,
+            "thresholds": list(self.question.thresholds),
+            "lang": self.lang,
+            "explain": self.explain,
+        }
         return {"question": question, "bundle": named(load_bundle(self.bundle))}
 
     def __call__(self, images: Path, documents: Path) -> None:
@@ -88,15 +91,11 @@ class StudyExaminer:
             InputRefusedError: The images cannot carry an answer.
         """
         series = load(images)
-        sex = header_sex(series) if self.sex_from_header else self.sex
-        examination = self._examiner.examine(series, self._question(sex))
+        asked = replace(self.question, sex=header_sex(series)) if self.sex_from_header else self.question
+        examination = self._examiner.examine(series, asked, explain=self.explain)
         write_documents(examination, documents, self.lang, "binary", pdf=True)
         if self.with_image:
             write_viewed(examination, documents)
-
-    def _question(self, sex: Sex | None) -> Question:
-        """Ask about a subject."""
-        return Question(sex=sex, thresholds=self.thresholds)
 
     @cached_property
     def _examiner(self) -> Examiner:

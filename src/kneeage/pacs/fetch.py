@@ -14,17 +14,16 @@ from typing import Any
 from pydicom import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.events import Event
 from pynetdicom.presentation import build_role
 
 from kneeage.core.errors import AmbiguousSeriesError, InputRefusedError, UsageError
 from kneeage.pacs.contexts import IMAGE_CLASSES, decodable_syntaxes, received_contexts
 from kneeage.pacs.guard import MAX_DATA_PDU_BYTES, GuardedServer, Limits, watch_messages
+from kneeage.pacs.keeper import Keeper, unwritten
 from kneeage.pacs.peers import DicomPeer, WebPeer
-from kneeage.pacs.receive import StoreStatus
+from kneeage.pacs.receive import RefusedObjectError, StoreStatus
 from kneeage.pacs.send import Caller
 from kneeage.pacs.web import WebArchive
-from kneeage.service.logs import log_failure
 from kneeage.service.worker import DeliveryError
 
 # Studies that are listed where a query fits several.
@@ -36,7 +35,8 @@ _MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 _GET = "1.2.840.10008.5.1.4.1.2.2.3"
 # Source: DICOM PS3.4 sections C.4.1.1.4 and C.4.3.1.4: sub-operations go on, or a match follows.
 _PENDING = frozenset({0xFF00, 0xFF01})
-_WARNING = 0xB000
+# Source: DICOM PS3.4 tables C.4-2 and C.4-3: some of the objects were not handed over, or none was.
+_INCOMPLETE = frozenset({0xB000, 0xA702})
 # Source: DICOM PS3.5 section 9.1 (UID) and 6.2 (DA, ranges as PS3.4 section C.2.2.2.5).
 _UID = re.compile(r"[0-9.]{1,64}")
 _DATES = re.compile(r"\d{8}(-\d{8})?")
@@ -127,81 +127,102 @@ def fetch(
 
     Raises:
         InputRefusedError: No study fits, several do, or it has no MR image.
-        DeliveryError: The archive does not answer, or does not hand over everything.
+        DeliveryError: The archive does not answer, or does not hand over every image.
+        OutputError: An image cannot be written.
     """
-    keep = _Keeper(folder)
     if isinstance(peer, WebPeer):
-        study_uid = _fetch_by_web(peer, search, keep, caller)
+        keeper = _fetch_by_web(peer, search, folder, caller)
     else:
-        study_uid = _fetch_by_dicom(peer, search, keep, caller, retrieval, door or MoveDoor())
-    if not keep.count:
+        keeper = _fetch_by_dicom(peer, search, folder, caller, retrieval, door or MoveDoor())
+    if not keeper.uids:
         raise InputRefusedError("the study has no MR image that the archive hands over in an encoding we decode")
-    return study_uid
+    return keeper.study_uid
 
 
-@dataclass(eq=False)
-class _Keeper:
-    """Writes images as they come, under numbers."""
-
-    folder: Path
-    count: int = 0
-    turn: threading.Lock = field(default_factory=threading.Lock)
-
-    def new_path(self) -> Path:
-        """Name the next file."""
-        with self.turn:
-            self.count += 1
-            return self.folder / f"{self.count:06d}.dcm"
-
-    def handle(self, event: Event) -> int:
-        """Answer C-STORE."""
-        try:
-            self.new_path().write_bytes(event.encoded_dataset())
-        except Exception as error:  # noqa: BLE001 (the network's edge: the peer gets a status, whatever happened)
-            log_failure("object could not be kept", error)
-            return StoreStatus.OUT_OF_RESOURCES
-        return StoreStatus.SUCCESS
-
-
-def _fetch_by_web(peer: WebPeer, search: Search, keep: _Keeper, caller: Caller) -> str:
+def _fetch_by_web(peer: WebPeer, search: Search, folder: Path, caller: Caller) -> Keeper:
     """Find and retrieve by DICOMweb."""
     with WebArchive(peer.url, caller.tls, caller.web_login) as archive:
-        study_uid = _one_study(archive.studies(search.filters, MAX_STUDIES + 1))
-        for series in archive.series(study_uid):
-            for dataset in archive.instances(study_uid, str(series.SeriesInstanceUID)):
+        keeper = Keeper(folder, _one_study(archive.studies(search.filters, MAX_STUDIES + 1)))
+        for series in archive.series(keeper.study_uid):
+            for dataset in archive.instances(keeper.study_uid, str(series.SeriesInstanceUID)):
                 if dataset.SOPClassUID in IMAGE_CLASSES:
-                    dataset.save_as(keep.new_path(), enforce_file_format=True)
-    return study_uid
+                    _keep_from_web(keeper, dataset)
+    return keeper
+
+
+def _keep_from_web(keeper: Keeper, dataset: Dataset) -> None:
+    """Keep an image that came by DICOMweb.
+
+    Raises:
+        DeliveryError: It belongs to another study.
+        OutputError: It cannot be written.
+    """
+    try:
+        keeper.keep(dataset, lambda path: dataset.save_as(path, enforce_file_format=True))
+    except RefusedObjectError as error:
+        raise DeliveryError("the archive hands over an image of another study; nothing of it was taken") from error
+    except OSError as error:
+        raise unwritten(error) from error
 
 
 def _fetch_by_dicom(
-    peer: DicomPeer, search: Search, keep: _Keeper, caller: Caller, retrieval: Retrieval, door: MoveDoor
-) -> str:
+    peer: DicomPeer, search: Search, folder: Path, caller: Caller, retrieval: Retrieval, door: MoveDoor
+) -> Keeper:
     """Find and retrieve by C-FIND and C-GET or C-MOVE."""
     with _linked(peer, caller, _FIND) as link:
         study_uid = _one_study(_found(link, _query("STUDY", search.filters, "StudyDate", "StudyDescription")))
         wanted = {"StudyInstanceUID": study_uid, "Modality": "MR"}
         series = [str(one.SeriesInstanceUID) for one in _found(link, _query("SERIES", wanted, "SeriesInstanceUID"))]
+    keeper = Keeper(folder, study_uid)
     retrieve = _get if retrieval is Retrieval.GET else _move
     queries = [_query("SERIES", {"StudyInstanceUID": study_uid, "SeriesInstanceUID": uid}) for uid in series]
-    retrieve(peer, caller, queries, keep, door)
-    return study_uid
+    try:
+        failed = retrieve(peer, caller, queries, keeper, door)
+    finally:
+        keeper.require_written()
+    for uid, count in zip(series, failed, strict=True):
+        if count:
+            _require_unwanted(peer, caller, uid, count, keeper)
+    return keeper
 
 
-def _get(peer: DicomPeer, caller: Caller, queries: list[Dataset], keep: _Keeper, _: MoveDoor) -> None:
-    """Retrieve series over the association that asks for them."""
+def _get(peer: DicomPeer, caller: Caller, queries: list[Dataset], keeper: Keeper, _: MoveDoor) -> list[int]:
+    """Retrieve series over the association that asks for them, and count what failed of each."""
     roles = [build_role(uid, scp_role=True) for uid in IMAGE_CLASSES]
-    handlers: list[evt.EventHandlerType] = [(evt.EVT_C_STORE, keep.handle)]
+    handlers: list[evt.EventHandlerType] = [(evt.EVT_C_STORE, keeper.handle)]
     with _linked(peer, caller, _GET, *IMAGE_CLASSES, ext_neg=roles, evt_handlers=handlers) as link:
-        for query in queries:
-            _follow(link.send_c_get(query, _GET))
+        return [_failures(link.send_c_get(query, _GET)) for query in queries]
 
 
-def _move(peer: DicomPeer, caller: Caller, queries: list[Dataset], keep: _Keeper, door: MoveDoor) -> None:
-    """Have series sent to our own door."""
-    with _open_door(caller, door, keep), _linked(peer, caller, _MOVE) as link:
-        for query in queries:
-            _follow(link.send_c_move(query, caller.ae_title, _MOVE))
+def _move(peer: DicomPeer, caller: Caller, queries: list[Dataset], keeper: Keeper, door: MoveDoor) -> list[int]:
+    """Have series sent to our own door, and count what failed of each."""
+    with _open_door(caller, door, keeper), _linked(peer, caller, _MOVE) as link:
+        return [_failures(link.send_c_move(query, caller.ae_title, _MOVE)) for query in queries]
+
+
+def _require_unwanted(peer: DicomPeer, caller: Caller, series_uid: str, failed: int, keeper: Keeper) -> None:
+    """Check that all that an archive did not hand over of a series is of classes that we do not take.
+
+    Args:
+        peer: The archive.
+        caller: Who asks.
+        series_uid: Series Instance UID.
+        failed: Objects that it did not hand over, as it counted them.
+        keeper: What came.
+
+    Raises:
+        DeliveryError: It is not, or the archive's own list of the series does not show it.
+    """
+    wanted = {"StudyInstanceUID": keeper.study_uid, "SeriesInstanceUID": series_uid}
+    with _linked(peer, caller, _FIND) as link:
+        listed = _found(link, _query("IMAGE", wanted, "SOPInstanceUID", "SOPClassUID"))
+    missing = [one for one in listed if one.get("SOPInstanceUID") not in keeper.uids]
+    unwanted = [one for one in missing if one.get("SOPClassUID") and one.SOPClassUID not in IMAGE_CLASSES]
+    if len(unwanted) < max(failed, len(missing)):
+        raise DeliveryError(
+            f"the archive did not hand over {failed} objects of a series, which may be images; nothing was estimated: "
+            "see why there (encoding, rights, a damaged file), and try again"
+        )
 
 
 @contextmanager
@@ -218,7 +239,7 @@ def _linked(peer: DicomPeer, caller: Caller, *classes: str, **options: Any) -> I
 
 
 @contextmanager
-def _open_door(caller: Caller, door: MoveDoor, keep: _Keeper) -> Iterator[None]:
+def _open_door(caller: Caller, door: MoveDoor, keeper: Keeper) -> Iterator[None]:
     """Take what is sent to our AE title while the block lasts.
 
     Raises:
@@ -230,12 +251,13 @@ def _open_door(caller: Caller, door: MoveDoor, keep: _Keeper) -> Iterator[None]:
     entity.maximum_pdu_size = MAX_DATA_PDU_BYTES
     handlers: list[evt.EventHandlerType] = [
         (evt.EVT_C_ECHO, lambda _: StoreStatus.SUCCESS),
-        (evt.EVT_C_STORE, keep.handle),
+        (evt.EVT_C_STORE, keeper.handle),
         (evt.EVT_PDU_RECV, watch_messages),
     ]
     try:
         server = entity.make_server(
             (door.host, door.port),
+            ssl_context=caller.tls.for_listener(),
             evt_handlers=handlers,
             server_class=GuardedServer,
             limits=Limits(),
@@ -277,16 +299,19 @@ def _found(link: Association, query: Dataset) -> list[Dataset]:
     return found
 
 
-def _follow(answers: Iterator[tuple[Dataset, Dataset | None]]) -> None:
-    """Wait until a retrieval ends; images of classes that we do not take may be missing.
+def _failures(answers: Iterator[tuple[Dataset, Dataset | None]]) -> int:
+    """Wait until a retrieval ends, and give the number of objects that were not handed over.
 
     Raises:
-        DeliveryError: It did not end well.
+        DeliveryError: It broke off, or nothing was tried.
     """
+    code, failed = None, 0
     for status, _ in answers:
         code = status.get("Status")
-        if code not in _PENDING and code not in (0, _WARNING):
-            raise DeliveryError(f"the archive does not hand the images over ({_words(code)})")
+        failed = status.get("NumberOfFailedSuboperations") or 0
+    if code not in (0, *_INCOMPLETE):
+        raise DeliveryError(f"the archive does not hand the images over ({_words(code)})")
+    return max(failed, int(code in _INCOMPLETE))
 
 
 def _words(code: int | None) -> str:

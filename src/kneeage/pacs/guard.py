@@ -47,8 +47,8 @@ class Limits:
 
     Args:
         networks: Addresses that may connect; empty: all.
-        connections: Open connections at once, those included that have not said a word.
         associations: Associations at once.
+        silent: Open connections at once beside these, which have not said a word.
         instance_bytes: Size of one object.
         study_bytes: Size of all images of a study.
         study_instances: Images of a study.
@@ -59,8 +59,8 @@ class Limits:
     """
 
     networks: tuple[Network, ...] = ()
-    connections: int = 40
     associations: int = 10
+    silent: int = 30
     instance_bytes: int = 512 * 2**20
     study_bytes: int = 4 * 2**30
     study_instances: int = 20_000
@@ -68,6 +68,11 @@ class Limits:
     handshake_seconds: float = 10.0
     pdu_seconds: float = 30.0
     free_bytes: int = 2**30
+
+    @property
+    def connections(self) -> int:
+        """Open connections at once."""
+        return self.associations + self.silent
 
 
 class PduWatch:

@@ -16,7 +16,7 @@ from kneeage.core.result import Result
 from kneeage.core.volume import Volume
 from kneeage.report.ageplot import AgePlot, age_plot
 from kneeage.report.fonts import font_for, picture_lang
-from kneeage.report.panels import ByteArray, Panel, panels
+from kneeage.report.panels import ByteArray, Line, Panel, panels
 from kneeage.report.summary import is_virtual
 from kneeage.report.words import Words, words
 
@@ -162,10 +162,18 @@ def _draw_legend(sheet: _Sheet) -> None:
     """Name the outlines, to the left below the panels."""
     for row, (label, key) in enumerate(LEGEND):
         middle = sheet.panels_end + 24 + row * 34
-        step = 9 if "scar" in key else 4
-        for x in range(_GAP, _GAP + 36, step):
-            sheet.pen.rectangle((x, middle - 3, x + 4, middle + 2), LABEL_COLOURS[label])
+        _draw_sample(sheet, middle, label)
         sheet.text((_GAP + 50, middle), sheet.say(key), anchor="lm")
+
+
+def _draw_sample(sheet: _Sheet, middle: float, label: Label) -> None:
+    """Draw a piece of an outline as it runs on the slices, from the left margin on."""
+    line = Line.of(label)
+    length, step, half = {Line.SOLID: (36, 36, 2), Line.DOTTED: (6, 12, 2), Line.DASHED: (8, 14, 1)}[line]
+    edge = 0 if line is Line.DASHED else 2
+    for x in range(_GAP, _GAP + 36, step):
+        sheet.pen.rectangle((x, middle - half - edge, x + length - 1, middle + half - 1 + edge), _BLACK)
+        sheet.pen.rectangle((x, middle - half, x + length - 1, middle + half - 1), LABEL_COLOURS[label])
 
 
 def _draw_plot(sheet: _Sheet, plot: AgePlot) -> None:

@@ -20,7 +20,7 @@ from kneeage.report import evidence, sections
 from kneeage.report.ageplot import age_plot, shown_interval
 from kneeage.report.figures import LEGEND, PEAK_HEIGHT, panel_pictures, plane_of
 from kneeage.report.heat import explanation_pictures
-from kneeage.report.panels import panels
+from kneeage.report.panels import Line, panels
 from kneeage.report.population import population_rows, population_verdict
 from kneeage.report.reference import ReferenceKnee, neighbours
 from kneeage.report.summary import is_virtual, reason_lines, summary, virtual_sentences
@@ -58,7 +58,7 @@ class LegendEntry:
     """One line of the legend of the outlines."""
 
     colour: str
-    dotted: bool
+    line: str
     text: str
 
 
@@ -138,6 +138,7 @@ def _tables(result: Result, backing: Backing, say: Words) -> dict[str, object]:
         "population": population,
         "population_verdict": population_verdict(population, say),
         "classes": sections.class_rows(result, say),
+        "model": sections.fact_lines(sections.model_rows(result, backing.manifest, say)),
         **_facts(result, say),
     }
 
@@ -149,7 +150,6 @@ def _facts(result: Result, say: Words) -> dict[str, object]:
         "series": sections.series_rows,
         "quality": sections.quality_rows,
         "prior": sections.prior_rows,
-        "model": sections.model_rows,
     }
     return {name: sections.fact_lines(rows(result, say)) for name, rows in made.items()}
 
@@ -185,8 +185,8 @@ def _uri(png: bytes) -> str:
 
 
 def _legend(say: Words) -> list[LegendEntry]:
-    """Name the outlines and their colours."""
-    return [LegendEntry(_css_colour(label), "scar" in key, say(key)) for label, key in LEGEND]
+    """Name the outlines with their colours and lines."""
+    return [LegendEntry(_css_colour(label), Line.of(label).value, say(key)) for label, key in LEGEND]
 
 
 def _css_colour(label: Label) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from enum import Enum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +25,36 @@ _OPPOSITE = dict(zip("LRPAIS", "RLAPSI", strict=True))
 _WINDOW_PERCENTILES = (1.0, 99.7)
 _COLUMN_MARGIN_MM = 8.0
 _ROW_MARGIN_MM = 14.0
-_DASH_PIXELS = 6
+# Dashes of bones are longer than the dots of scars. Source: ours, as those that follow.
+_DASH_PIXELS, _DOT_PIXELS = 8, 6
 # A blurred mask falls from 255 to 0 across its border: the rim is where it is between these values.
 _RIM = [
     255 if 25 <= value < 140 else 3 * value if value < 25 else max(255 - 6 * (value - 140), 0) for value in range(256)
 ]
 _PLATE_BLUR = ImageFilter.GaussianBlur(1.6)
 _BONE_BLUR = ImageFilter.GaussianBlur(0.8)
+_DIRECTION_BLUR = ImageFilter.GaussianBlur(4.0)
+# The dark edge of a plate's outline is half of this wide.
+_EDGE = ImageFilter.MaxFilter(5)
 _PLATES = tuple(label for site in PLATE_SITES for label in (site.open_plate, site.scar))
 _SCARS = tuple(site.scar for site in PLATE_SITES)
 _BONES = (*(label for site in PLATE_SITES for label in (site.epiphysis, site.metaphysis)), Label.PROXIMAL_FIBULA)
 _NEAR_JOINT = (*_PLATES, *(site.epiphysis for site in PLATE_SITES))
+
+
+class Line(str, Enum):
+    """How an outline is drawn, so that it is known without its colour."""
+
+    SOLID = "solid"
+    DOTTED = "dotted"
+    DASHED = "dashed"
+
+    @classmethod
+    def of(cls, label: Label) -> Line:
+        """Give the line of a label: bones are dashed, open plates solid, scars dotted."""
+        if label in _BONES:
+            return cls.DASHED
+        return cls.DOTTED if label in _SCARS else cls.SOLID
 
 
 @dataclass(frozen=True)
@@ -190,24 +210,41 @@ def _panel_size(shape: tuple[int, ...], spacing: tuple[float, float, float]) -> 
 
 
 def _outlined(plain: ByteArray, labels: ByteArray) -> ByteArray:
-    """Lay the outlines of bones (thin) and plates over a grey panel, shape (rows, columns, 3)."""
+    """Lay the outlines of bones and plates over a grey panel, shape (rows, columns, 3).
+
+    They are told apart without colour: bones by thin dashes, open plates by a solid line and scars by a dotted one,
+    both with a dark edge, so that they are seen in bright marrow.
+    """
     canvas = Image.fromarray(plain).convert("RGB")
     present = set(np.flatnonzero(np.bincount(labels.ravel(), minlength=len(Label))))
     for label in (*_BONES, *_PLATES):
         if label in present:
-            canvas.paste(LABEL_COLOURS[label], mask=_outline(labels == label, canvas.size, label))
+            line, edge = _outline(labels == label, canvas.size, label)
+            canvas.paste((0, 0, 0), mask=edge)
+            canvas.paste(LABEL_COLOURS[label], mask=line)
     return np.asarray(canvas)
 
 
-def _outline(mask: BoolArray, size: tuple[int, int], label: Label) -> Image.Image:
-    """Give the opacity of one outline, which lies just outside its mask; that of a scar is dotted."""
+def _outline(mask: BoolArray, size: tuple[int, int], label: Label) -> tuple[Image.Image, Image.Image]:
+    """Give the opacity of one outline, which lies just outside its mask, and that of its dark edge further outside."""
     wide = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
-    line = wide.filter(_PLATE_BLUR if label in _PLATES else _BONE_BLUR).point(_RIM)
-    return ImageChops.multiply(line, _dots(size)) if label in _SCARS else line
+    if Line.of(label) is Line.DASHED:
+        line = wide.filter(_BONE_BLUR).point(_RIM)
+        return ImageChops.multiply(line, _dashes(wide, _DASH_PIXELS)), Image.new("L", size)
+    line = wide.filter(_PLATE_BLUR).point(_RIM)
+    edge = ImageChops.subtract(line.filter(_EDGE), wide)
+    if Line.of(label) is Line.SOLID:
+        return line, edge
+    dots = _dashes(wide, _DOT_PIXELS)
+    return ImageChops.multiply(line, dots), ImageChops.multiply(edge, dots)
 
 
-@cache
-def _dots(size: tuple[int, int]) -> Image.Image:
-    """Make diagonal stripes that turn a line of any direction into dots."""
-    place = np.add.outer(np.arange(size[1]), np.arange(size[0]))
-    return Image.fromarray(np.where(place // _DASH_PIXELS % 2, 0, 255).astype(np.uint8))
+def _dashes(wide: Image.Image, length: int) -> Image.Image:
+    """Make stripes that cut the outline of a mask into dashes, whatever its direction.
+
+    Along any line, columns plus rows or columns less rows change by at least 0.7 per pixel.
+    """
+    down, right = np.gradient(np.asarray(wide.filter(_DIRECTION_BLUR), np.float32))
+    rows, columns = np.ogrid[: wide.height, : wide.width]
+    along = np.where(down * right < 0, columns + rows, columns - rows)
+    return Image.fromarray(np.where(along // length % 2, 0, 255).astype(np.uint8))

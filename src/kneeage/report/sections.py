@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from unicodedata import east_asian_width
 
 from kneeage.core.anatomy import PLATE_SITES
+from kneeage.core.manifest import BundleManifest
 from kneeage.core.result import (
     Interval,
     MinimumAge,
@@ -170,7 +171,7 @@ def prior_rows(result: Result, say: Words) -> list[Row]:
     return [Row(say("prior.name"), say.phrase(prior.name)), Row(say("prior.range"), allowed)]
 
 
-def model_rows(result: Result, say: Words) -> list[Row]:
+def model_rows(result: Result, manifest: BundleManifest | None, say: Words) -> list[Row]:
     """Give the bundle and the software that answered."""
     rows: list[Row] = []
     if (bundle := result.bundle) is not None:
@@ -179,14 +180,20 @@ def model_rows(result: Result, say: Words) -> list[Row]:
         rows.append(Row(say("model.population"), population))
         rows.append(Row(say("model.sha256"), bundle.sha256, code=True))
         if all(threshold.errors is None for threshold in result.thresholds):
-            errors = "model.errors_virtual" if is_virtual(result) else "model.errors_elsewhere"
-            rows.append(Row(say("model.errors"), say(errors)))
+            rows.append(Row(say("model.errors"), say(_remark_on_errors(result, manifest))))
     if (software := result.software) is not None:
         rows.append(Row(say("model.kneeage"), software.kneeage))
         rows.append(Row(say("model.python"), software.python))
         rows.append(Row(say("model.onnxruntime"), software.onnxruntime))
         rows.append(Row(say("model.created"), say.date(software.result_created_utc)))
     return [*rows, Row(say("model.schema"), result.schema_version)]
+
+
+def _remark_on_errors(result: Result, manifest: BundleManifest | None) -> str:
+    """Say where error rates stand that are not in the report: nowhere, where nobody counted any."""
+    if manifest is not None and all(rule.errors is None for rule in manifest.policy.rules):
+        return "model.errors_uncounted"
+    return "model.errors_virtual" if is_virtual(result) else "model.errors_elsewhere"
 
 
 def _class_name(name: str) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from kneeage.core.errors import KneeAgeError
+from kneeage.service.logs import log_failure
 
 # Workers that may die on one piece of work before it is taken out of the line. Our own choice.
 MOST_DEATHS = 5
@@ -61,6 +62,8 @@ def renewed(renew: Callable[[], None], lease_seconds: float) -> Iterator[None]:
                 renew()
             except LeaseLostError:
                 return
+            except Exception as error:  # noqa: BLE001 (a queue that is busy is asked again before the lease ends)
+                log_failure("a lease could not be renewed", error)
 
     thread = threading.Thread(target=keep_on, daemon=True)
     thread.start()

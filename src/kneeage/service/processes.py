@@ -97,7 +97,7 @@ class WorkerProcesses:
 
     def check(self) -> None:
         """Replace workers that died, and end those that take too long."""
-        self._running = [self._checked(one) for one in self._running]
+        self._running = [self._looked_after(one) for one in self._running]
 
     def stop(self) -> None:
         """End all workers; what they hold goes back into the line."""
@@ -107,6 +107,14 @@ class WorkerProcesses:
             one.process.join(_JOIN_SECONDS)
             one.process.kill()
             self._queue.give_back(one.name)
+
+    def _looked_after(self, one: _Running) -> _Running:
+        """Give a worker that is well, or the one that replaces it; where that cannot be told now, it is next time."""
+        try:
+            return self._checked(one)
+        except Exception as error:  # noqa: BLE001 (a queue that is busy must not end the service)
+            log_failure("a worker could not be looked after", error)
+            return one
 
     def _checked(self, one: _Running) -> _Running:
         """Give a worker that is well, or the one that replaces it."""

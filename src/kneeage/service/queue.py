@@ -386,15 +386,25 @@ class Queue:
     def forget_images(self, older_than_seconds: float, remove: Callable[[str], None]) -> None:
         """Forget the images of studies that are done for some time; that they were done is remembered.
 
+        Each study is a transaction of its own: while the files of many are deleted, others can write in between.
+
         Args:
             older_than_seconds: How long.
             remove: Removes the files of a study by its key. No image is added while it does.
         """
         now = self._clock()
-        columns = "SELECT DISTINCT key, input_hash FROM studies JOIN instances USING (key) "
+        query = (
+            "SELECT DISTINCT key, input_hash FROM studies JOIN instances USING (key) "
+            "WHERE state = 'done' AND since < ? AND (? IS NULL OR key = ?)"
+        )
+        limit = now - older_than_seconds
         with self._database.transaction() as db:
-            rows = db.execute(columns + "WHERE state = 'done' AND since < ?", (now - older_than_seconds,)).fetchall()
-            for key, input_hash in rows:
-                remove(key)
-                db.execute("DELETE FROM instances WHERE key = ?", (key,))
-                events.write(db, now, key, input_hash, Happening.FORGOTTEN)
+            keys = [str(row["key"]) for row in db.execute(query, (limit, None, None)).fetchall()]
+        for key in keys:
+            with self._database.transaction() as db:
+                # None where an image came meanwhile.
+                row = db.execute(query, (limit, key, key)).fetchone()
+                if row is not None:
+                    remove(key)
+                    db.execute("DELETE FROM instances WHERE key = ?", (key,))
+                    events.write(db, now, key, row["input_hash"], Happening.FORGOTTEN)

@@ -91,6 +91,19 @@ def test_dciodvfy_has_nothing_against_objects_of_a_bare_source(real: Result, tmp
             assert made[keyword].is_empty
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_dciodvfy_has_nothing_against_objects_of_an_abstention(
+    abstained: Result, tmp_path: Path, labelled: bool
+) -> None:
+    _require("dciodvfy", "dicom3tools")
+    series = SOURCES["enhanced oblique left"](tmp_path / "source")
+    labels = labels_of(series) if labelled else None
+    write_objects(tmp_path / "objects", dicom_objects(abstained, series, labels, preview_png=preview(), report_pdf=PDF))
+    paths = sorted((tmp_path / "objects").iterdir())
+    assert len(paths) == 3 + labelled
+    assert {path.name: _complaints(path) for path in paths} == {path.name: [] for path in paths}
+
+
 def test_objects_lie_in_the_study_of_their_source_each_in_its_own_series(cases: Cases) -> None:
     case = cases("left")
     one = pydicom.dcmread(next(case.source.iterdir()))
