@@ -18,8 +18,9 @@ from pydicom import Dataset, dcmread
 
 from kneeage.service.audit import Line, lines
 from kneeage.service.case_files import CaseFiles
+from kneeage.service.cases import CaseState
 from kneeage.service.queue import Queue
-from kneeage.service.register import CaseState, Register
+from kneeage.service.register import Register
 from kneeage.service.spool import Spool
 from kneeage.service.studies import StudyState, study_key
 from kneeage.service.tables import reading

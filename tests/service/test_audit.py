@@ -18,8 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from kneeage.core.errors import OutputError, UsageError
 from kneeage.service import migrations
 from kneeage.service.audit import AuditError, Head, Journal, parse_head, read_head, write_head
+from kneeage.service.cases import Order, RunKind
 from kneeage.service.migrate import migrate, open_journal
-from kneeage.service.register import Order, Register, RunKind
+from kneeage.service.register import Register
 from kneeage.service.run_queue import RunEnd, RunQueue, RunState
 from kneeage.service.tables import METADATA, open_engine, sqlite_url, writing
 from tests.service.postgres import running_server

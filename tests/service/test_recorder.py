@@ -14,10 +14,11 @@ pytest.importorskip("sqlalchemy", reason="needs the extra 'web'")
 
 from kneeage.service.audit import Line, lines
 from kneeage.service.case_files import CaseFiles
+from kneeage.service.cases import Case, CaseState, Order, RunKind, RunState, StateError
 from kneeage.service.migrate import open_journal
 from kneeage.service.queue import Queue
 from kneeage.service.recorder import Recorder, RecordPlace
-from kneeage.service.register import Case, CaseState, Order, Register, RunKind, RunState, StateError
+from kneeage.service.register import Register
 from kneeage.service.run_queue import RunQueue
 from kneeage.service.spool import Spool
 from kneeage.service.studies import study_key

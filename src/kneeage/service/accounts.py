@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from kneeage.core.errors import UsageError
 from kneeage.service.audit import Journal
-from kneeage.service.register import NO_USERS, OPERATOR
+from kneeage.service.cases import NO_USERS, OPERATOR
 from kneeage.service.tables import SESSIONS, USERS, reading, writing
 
 # Source: NIST SP 800-63B-4, section 3.1.1.2 (memorised secrets: length, not composition); 12 is our own choice.

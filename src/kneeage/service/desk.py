@@ -31,11 +31,12 @@ from kneeage.pipeline import Examination, Examiner, Progress, refused
 from kneeage.service.answers import digests, told
 from kneeage.service.audit import Journal
 from kneeage.service.case_files import CaseFiles
+from kneeage.service.cases import CHOSEN_BUNDLE, CaseState, RunKind, RunState
 from kneeage.service.documents import published, write_answer, write_papers, write_result
 from kneeage.service.lease import LeaseLostError, renewed
 from kneeage.service.logs import log, log_failure
 from kneeage.service.migrate import open_journal
-from kneeage.service.register import CHOSEN_BUNDLE, CaseState, Register, RunKind, RunState
+from kneeage.service.register import Register
 from kneeage.service.run_queue import CancelledError, RunEnd, RunQueue, Task
 from kneeage.service.shelf import Shelf
 from kneeage.service.troubles import Trouble, trouble, unforeseen

@@ -23,24 +23,12 @@ from sqlalchemy import Connection, delete, desc, insert, select
 from kneeage.core.result import RESULT_FILE
 from kneeage.service.audit import Journal, Pen
 from kneeage.service.case_files import CaseFiles
+from kneeage.service.cases import NODE, OPERATOR, CaseState, Order, RunKind, RunState
 from kneeage.service.events import Event, Happening
 from kneeage.service.logs import log_failure
 from kneeage.service.migrate import open_journal
 from kneeage.service.queue import Queue
-from kneeage.service.register import (
-    NODE,
-    OPERATOR,
-    CaseState,
-    Order,
-    RunKind,
-    RunState,
-    forget_contents,
-    is_ordered,
-    is_writing_documents,
-    next_number,
-    queued,
-    touch,
-)
+from kneeage.service.register import forget_contents, is_ordered, is_writing_documents, next_number, queued, touch
 from kneeage.service.spool import Spool
 from kneeage.service.tables import EXAMINATIONS, FILES, RUNS, SETTINGS, reading
 

@@ -15,8 +15,9 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, case, insert, sele
 
 from kneeage.core.errors import KneeAgeError
 from kneeage.service.audit import Journal, Pen
+from kneeage.service.cases import SYSTEM, CaseState, Order, RunKind, RunState
 from kneeage.service.lease import LEASE_ENDED, LeaseLostError, died_on, is_last_death
-from kneeage.service.register import SYSTEM, CaseState, Order, RunKind, RunState, queued, touch, without_work
+from kneeage.service.register import queued, touch, without_work
 from kneeage.service.tables import RUNS, reading, writing
 from kneeage.service.troubles import WORKER_DIED, Trouble
 

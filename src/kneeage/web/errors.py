@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 
 from kneeage.core.errors import InputRefusedError, KneeAgeError, OutputError, UsageError
 from kneeage.io.output import DISK_FULL
+from kneeage.service.cases import BusyError, StateError, UnknownCaseError
 from kneeage.service.logs import log, log_failure
-from kneeage.service.register import BusyError, StateError, UnknownCaseError
 
 RETRY_SECONDS = 5
 

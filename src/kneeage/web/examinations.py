@@ -10,7 +10,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from kneeage.service.register import Case, CaseState, Order, RunKind, StateError, require_state
+from kneeage.service.cases import Case, CaseState, Order, RunKind, StateError
+from kneeage.service.register import require_state
 from kneeage.web.errors import WebError, full_disk, responses
 from kneeage.web.office import Office, office_of
 from kneeage.web.schemas import CaseBody, CaseList, Id, NewCase, Received, ShortText, case_body, short_case

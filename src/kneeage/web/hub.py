@@ -10,8 +10,9 @@ from contextlib import suppress
 
 from starlette.concurrency import run_in_threadpool
 
+from kneeage.service.cases import BusyError, Case
 from kneeage.service.logs import log_failure
-from kneeage.service.register import BusyError, Case, Register
+from kneeage.service.register import Register
 from kneeage.web.schemas import ShortCase, short_case
 
 POLL_SECONDS = 0.2

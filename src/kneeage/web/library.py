@@ -18,7 +18,7 @@ from kneeage.infer.engine import RUNTIME_VERSION
 from kneeage.io.bundle import SUMS_FILE
 from kneeage.pipeline import VIRTUAL_WARNING
 from kneeage.service.audit import AuditError, lines
-from kneeage.service.register import UnknownCaseError
+from kneeage.service.cases import UnknownCaseError
 from kneeage.service.shelf import Shelved
 from kneeage.service.tables import reading
 from kneeage.web.errors import responses

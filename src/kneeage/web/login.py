@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from kneeage.service.register import STRANGER
+from kneeage.service.cases import STRANGER
 from kneeage.web.errors import WebError, responses
 from kneeage.web.office import Office, office_of
 from kneeage.web.schemas import LoginBody, SessionBody

@@ -12,8 +12,9 @@ from fastapi import Request
 from kneeage.core.errors import OutputError
 from kneeage.service.accounts import Accounts
 from kneeage.service.case_files import CaseFiles
+from kneeage.service.cases import CHOSEN_BUNDLE
 from kneeage.service.migrate import open_journal
-from kneeage.service.register import CHOSEN_BUNDLE, Register
+from kneeage.service.register import Register
 from kneeage.service.shelf import Shelf, Shelved
 from kneeage.web.hub import Hub
 from kneeage.web.security import Rate, Sessions

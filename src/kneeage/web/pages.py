@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 import kneeage
 from kneeage.service.case_files import ID
-from kneeage.service.register import UnknownCaseError
+from kneeage.service.cases import UnknownCaseError
 from kneeage.web.login import ensure_session
 from kneeage.web.office import Office, office_of
 

@@ -21,7 +21,7 @@ from kneeage.decide.prior import fit_prior, parse_prior
 from kneeage.infer.correct import plate_values, read_corrected, with_plates
 from kneeage.io.nifti import read_values, write_labels
 from kneeage.service.case_files import CaseFiles
-from kneeage.service.register import WAITING, CaseState, Order, Run, RunKind, StateError, UnknownCaseError
+from kneeage.service.cases import WAITING, CaseState, Order, Run, RunKind, StateError, UnknownCaseError
 from kneeage.service.shelf import Shelved, named
 from kneeage.web.errors import WebError, responses
 from kneeage.web.files import file_response

@@ -14,7 +14,7 @@ from kneeage.core.anatomy import Sex
 from kneeage.core.errors import UsageError
 from kneeage.core.result import Interval, PlateReport
 from kneeage.decide.question import DEFAULT_THRESHOLDS_YEARS, HEIGHT_CM, WEIGHT_KG, Question
-from kneeage.service.register import Case, CaseState, Run, RunState
+from kneeage.service.cases import Case, CaseState, Run, RunState
 
 
 class FileName(str, Enum):

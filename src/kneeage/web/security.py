@@ -19,7 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kneeage.service.accounts import SESSION_SECONDS, Accounts
-from kneeage.service.register import LOCAL
+from kneeage.service.cases import LOCAL
 from kneeage.web.errors import WebError, error_response
 from kneeage.web.settings import WebSettings
 

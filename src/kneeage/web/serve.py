@@ -12,10 +12,10 @@ import uvicorn
 
 from kneeage.core.errors import OutputError, UsageError
 from kneeage.io.lock import only_run
+from kneeage.service.cases import SYSTEM, StateError
 from kneeage.service.desk import DeskPlan
 from kneeage.service.logs import log, log_failure
 from kneeage.service.processes import WorkerProcesses
-from kneeage.service.register import SYSTEM, StateError
 from kneeage.service.run_queue import RunQueue
 from kneeage.service.tables import writing
 from kneeage.web.app import make_app
