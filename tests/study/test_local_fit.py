@@ -13,9 +13,11 @@ from kneeage.study.local_fit import (
     LocalSubject,
     _log_score,
     before_and_after,
+    cross_validated,
     fit_local,
     fit_location_scale,
     require_enough,
+    with_errors,
 )
 from tests.study.readers import BUNDLE, EDGES, drawn_sexes, log_likelihoods
 
@@ -55,7 +57,7 @@ def test_the_fit_moves_likelihoods_as_serving_does(location: float, scale: float
 
 
 def test_recalibration_mends_what_was_wrong() -> None:
-    before, after = before_and_after(BUNDLE, LATE)
+    before, after = before_and_after(BUNDLE, LATE, cross_validated(BUNDLE, LATE))
     assert before["mean_error_years"] < -0.5
     assert abs(after["mean_error_years"]) < 0.3
     assert before["interval_95_coverage"] < 0.85
@@ -81,6 +83,25 @@ def test_a_rule_that_the_sample_cannot_tune_is_withdrawn() -> None:
     assert {rule.age_years for rule in rules} == {15}
     assert all(rule.at_least_probability is None for rule in rules)
     assert {rule.age_years for rule in fit_local(BUNDLE, LATE).policy.rules} == {12, 14, 16, 18}
+
+
+def test_every_subject_is_counted_once_by_limits_that_it_had_no_part_in() -> None:
+    wide = BUNDLE.model_copy(update={"policy": ThresholdPolicy(calibrated=True, limit=0.5)})
+    policy = with_errors(fit_local(wide, LATE).policy, cross_validated(wide, LATE))
+    rule = policy.rule(18, LATE[0].sex)
+    assert rule is not None
+    assert rule.at_least_probability is not None
+    assert rule.errors is not None
+    near = [each for each in LATE if each.sex is rule.sex and 16 <= each.age_years < 20]
+    assert rule.errors.undetermined.subjects == len(near)
+    assert rule.errors.false_adult.subjects == len([each for each in near if each.age_years < 18])
+    assert 0 < rule.errors.undetermined.errors < len(near)
+
+
+def test_limits_that_four_fifths_cannot_tune_decide_nothing() -> None:
+    policy = with_errors(fit_local(BUNDLE, LATE).policy, cross_validated(BUNDLE, LATE))
+    shares = {rule.errors.undetermined.share for rule in policy.rules if rule.errors is not None}
+    assert shares == {1.0}
 
 
 def test_a_small_sample_is_refused() -> None:

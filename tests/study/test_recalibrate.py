@@ -84,7 +84,7 @@ def test_a_number_that_a_fold_had_nobody_for_is_left_out(
     parent: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = {"interval_95_mean_width_years": 4.5}, {"interval_95_mean_width_years": float("nan")}
-    monkeypatch.setattr(module, "before_and_after", lambda _parent, _subjects: numbers)
+    monkeypatch.setattr(module, "before_and_after", lambda *_: numbers)
     lineage = recalibrate(parent.folder, tmp_path, tmp_path / "new").manifest.lineage
     assert lineage is not None
     assert (lineage.before, lineage.after) == (numbers[0], {})

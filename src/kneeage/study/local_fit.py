@@ -11,13 +11,13 @@ from scipy import optimize
 
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import InputRefusedError
-from kneeage.core.manifest import BundleManifest
+from kneeage.core.manifest import BundleManifest, ThresholdPolicy
 from kneeage.decide.posterior import FloatArray
 from kneeage.decide.question import DEFAULT_THRESHOLDS_YEARS
 from kneeage.study.conformal import fit_conformal
 from kneeage.study.coverage import is_inside, served_interval
 from kneeage.study.predicted import Predicted, predicted
-from kneeage.study.tuning import tune_policy
+from kneeage.study.tuning import count_errors, together, tune_policy
 
 # Fewer subjects than this are refused. Source: ours; four fifths of them, which the cross-validation fits on, leave
 # more than conformal intervals need (`kneeage.decide.conformal.MIN_SUBJECTS`).
@@ -47,6 +47,19 @@ class LocalSubject:
     sex: Sex
     age_years: float
     log_likelihood: FloatArray
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A fifth of the local sample, and the bundle fitted to the other four.
+
+    Args:
+        fitted: Its manifest.
+        judged: What it says of the fifth.
+    """
+
+    fitted: BundleManifest
+    judged: tuple[Predicted, ...]
 
 
 def fit_local(parent: BundleManifest, subjects: Sequence[LocalSubject]) -> BundleManifest:
@@ -124,24 +137,51 @@ def local_numbers(manifest: BundleManifest, subjects: Sequence[Predicted]) -> di
     }
 
 
+def cross_validated(parent: BundleManifest, subjects: Sequence[LocalSubject]) -> list[Fold]:
+    """Recalibrate five times on four fifths of a sample, and judge the fifth that had no part in it.
+
+    Args:
+        parent: The bundle.
+        subjects: The local sample.
+    """
+    places = np.random.default_rng(_SEED).permutation(len(subjects)) % FOLDS
+    return [_fold(parent, subjects, places == fold) for fold in range(FOLDS)]
+
+
 def before_and_after(
-    parent: BundleManifest, subjects: Sequence[LocalSubject]
+    parent: BundleManifest, subjects: Sequence[LocalSubject], folds: Sequence[Fold]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Compare a bundle with itself recalibrated, on subjects that the recalibration of their turn did not see.
 
     Args:
         parent: The bundle.
         subjects: The local sample.
+        folds: Of `cross_validated`.
 
     Returns:
-        The parent's numbers, and the cross-validated ones: five times, four fifths are fitted on, one fifth is judged.
+        The parent's numbers, and the cross-validated ones.
     """
     before = local_numbers(parent, _predicted(_as_served(parent), subjects))
-    folds = np.random.default_rng(_SEED).permutation(len(subjects)) % FOLDS
-    parts = [_judged_fold(parent, subjects, folds == fold) for fold in range(FOLDS)]
-    shares = np.bincount(folds, minlength=FOLDS) / len(subjects)
+    parts = [local_numbers(fold.fitted, fold.judged) for fold in folds]
+    shares = np.array([len(fold.judged) for fold in folds]) / len(subjects)
     after = {name: float(np.dot(shares, [part[name] for part in parts])) for name in before}
     return before, after
+
+
+def with_errors(policy: ThresholdPolicy, folds: Sequence[Fold]) -> ThresholdPolicy:
+    """Give a rule the errors that it makes when it is tuned on four fifths of a sample and counted on the other.
+
+    Args:
+        policy: The rule, tuned on the whole sample.
+        folds: Of `cross_validated`. A limit that four fifths are too few to tune leaves its fifth undetermined.
+    """
+    counted = [count_errors(fold.fitted.policy, fold.judged) for fold in folds]
+    rules = []
+    for rule in policy.rules:
+        own = [found.rule(rule.age_years, rule.sex) for found in counted]
+        errors = [each.errors for each in own if each is not None and each.errors is not None]
+        rules.append(rule.model_copy(update={"errors": together(errors) if errors else None}))
+    return policy.model_copy(update={"rules": rules})
 
 
 def require_enough(subjects: Sequence[LocalSubject], examined: int) -> None:
@@ -157,15 +197,13 @@ def require_enough(subjects: Sequence[LocalSubject], examined: int) -> None:
         )
 
 
-def _judged_fold(
-    parent: BundleManifest, subjects: Sequence[LocalSubject], held_out: NDArray[np.bool_]
-) -> dict[str, float]:
+def _fold(parent: BundleManifest, subjects: Sequence[LocalSubject], held_out: NDArray[np.bool_]) -> Fold:
     """Fit on the others and judge one fold."""
     others = [subject for subject, out in zip(subjects, held_out, strict=True) if not out]
     own = [subject for subject, out in zip(subjects, held_out, strict=True) if out]
     served = _as_served(parent)
     fitted = fit_local(served, others)
-    return local_numbers(fitted, _predicted(fitted, own))
+    return Fold(fitted, tuple(_predicted(fitted, own)))
 
 
 def _as_served(parent: BundleManifest) -> BundleManifest:

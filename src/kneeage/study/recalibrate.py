@@ -19,7 +19,14 @@ from kneeage.decide.question import Question
 from kneeage.io.bundle import CARD_FILE, Bundle, load_bundle, write_bundle
 from kneeage.io.output import require_free
 from kneeage.pipeline import Examiner
-from kneeage.study.local_fit import LocalSubject, before_and_after, fit_local, require_enough
+from kneeage.study.local_fit import (
+    LocalSubject,
+    before_and_after,
+    cross_validated,
+    fit_local,
+    require_enough,
+    with_errors,
+)
 
 Advance = Callable[[int, int], None]
 _SMALLEST = 1e-300
@@ -79,7 +86,11 @@ def recalibrate(
 
 def recalibrated(parent: Bundle, subjects: Sequence[LocalSubject], limit: float | None = None) -> BundleManifest:
     """Fit a bundle to local subjects and write down where it comes from; ``limit`` as in `recalibrate`."""
-    before, after = before_and_after(parent.manifest, subjects)
+    policy = parent.manifest.policy
+    limited = policy if limit is None else policy.model_copy(update={"limit": limit})
+    asked = parent.manifest.model_copy(update={"policy": limited})
+    folds = cross_validated(asked, subjects)
+    before, after = before_and_after(asked, subjects, folds)
     lineage = Lineage(
         parent_name=parent.manifest.name,
         parent_version=parent.manifest.version,
@@ -89,11 +100,10 @@ def recalibrated(parent: Bundle, subjects: Sequence[LocalSubject], limit: float 
         before={name: round(value, 4) for name, value in before.items() if np.isfinite(value)},
         after={name: round(value, 4) for name, value in after.items() if np.isfinite(value)},
     )
-    policy = parent.manifest.policy
-    limited = policy if limit is None else policy.model_copy(update={"limit": limit})
-    fitted = fit_local(parent.manifest.model_copy(update={"policy": limited}), subjects)
+    fitted = fit_local(asked, subjects)
+    counted = {"policy": with_errors(fitted.policy, folds)}
     named = {"name": f"{parent.manifest.name}-recalibrated", "schema_version": BUNDLE_SCHEMA_VERSION}
-    return fitted.model_copy(update={**named, "lineage": lineage})
+    return fitted.model_copy(update={**named, **counted, "lineage": lineage})
 
 
 def answers(examiner: Examiner, cohort: Cohort, advance: Advance = lambda _done, _total: None) -> list[LocalSubject]:

@@ -101,7 +101,23 @@ def tolerated_errors(subjects: int, limit: float) -> int | None:
 
 def error_rate(wrong: Sequence[bool]) -> ErrorRate:
     """Give the share of subjects with its Wilson interval."""
-    found = proportion(sum(wrong), len(wrong))
+    return _rate(sum(wrong), len(wrong))
+
+
+def together(counted: Sequence[ThresholdErrors]) -> ThresholdErrors:
+    """Add up errors that were counted on parts of a sample, of one threshold and sex."""
+    rates = {
+        name: _rate(
+            sum(getattr(each, name).errors for each in counted), sum(getattr(each, name).subjects for each in counted)
+        )
+        for name in ("false_adult", "false_adult_all_minors", "false_minor", "undetermined")
+    }
+    return counted[0].model_copy(update={**rates, "reference_undetermined": {}})
+
+
+def _rate(errors: int, subjects: int) -> ErrorRate:
+    """Give a share with its Wilson interval."""
+    found = proportion(errors, subjects)
     share = found.value if found.total else None
     return ErrorRate(errors=found.count, subjects=found.total, share=share, low=found.low, high=found.high)
 
