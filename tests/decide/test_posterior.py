@@ -81,6 +81,7 @@ def test_a_quantile_passes_over_leading_empty_bins() -> None:
 def test_the_mode_is_the_centre_of_the_densest_bin() -> None:
     assert AgeDistribution((10, 11, 13), (0.4, 0.6)).mode_years == 10.5
     assert AgeDistribution((10, 11, 13), (0.3, 0.7)).mode_years == 12
+    assert AgeDistribution((10, 11, 13), (0.3, 0.7)).mean_years == pytest.approx(0.3 * 10.5 + 0.7 * 12)
 
 
 def test_a_flat_distribution_has_its_mode_in_the_middle() -> None:

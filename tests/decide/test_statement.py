@@ -62,6 +62,8 @@ def around(age: float, spread: float = 0.5) -> np.ndarray:
 def test_a_statement_is_whole() -> None:
     found = stated(around(15.5))
     assert found.estimated_age_years == 15.5
+    assert found.median_age_years == pytest.approx(15.5)
+    assert found.mean_age_years == pytest.approx(15.5, abs=0.01)
     assert found.interval_years[0].low < 15.5 < (found.interval_years[0].high or 0)
     assert sum(each.probability for each in found.age_distribution) == pytest.approx(1)
     assert sum(found.class_probabilities.values()) == pytest.approx(1)

@@ -295,6 +295,10 @@ class Result(_Part):
     quality: QualityReport | None = None
     plates: dict[str, PlateReport] = Field(default_factory=dict)
     estimated_age_years: float | None = Field(None, description="most probable age: the mode of the posterior")
+    median_age_years: float | None = Field(None, description="median of the posterior")
+    mean_age_years: float | None = Field(
+        None, description="mean of the posterior; where it is open upwards, it follows from the oldest age considered"
+    )
     interval_years: list[Interval] = Field(default_factory=list)
     minimum_age_years: MinimumAge | None = Field(
         None, description="null where the bundle carries no reference subjects"

@@ -51,6 +51,12 @@ class AgeDistribution:
         return float(low + min(max(inside, 0.0), 1.0) * (high - low))
 
     @property
+    def mean_years(self) -> float:
+        """Mean age."""
+        edges = np.array(self.edges_years)
+        return float(np.dot(self.masses, (edges[:-1] + edges[1:]) / 2))
+
+    @property
     def mode_years(self) -> float:
         """Most probable age: the centre of the densest bin, the middle one where several are equally dense."""
         density = np.array(self.masses) / np.diff(self.edges_years)

@@ -64,6 +64,8 @@ class AgeStatement:
 
     Args:
         estimated_age_years: Most probable age.
+        median_age_years: Median of the posterior under the prior.
+        mean_age_years: Its mean.
         interval_years: The conformal interval where there is one, then the credible one.
         minimum_age_years: Youngest reference subject with this finding.
         summary_quantity: Which of these three the summary line names.
@@ -77,6 +79,8 @@ class AgeStatement:
     """
 
     estimated_age_years: float
+    median_age_years: float
+    mean_age_years: float
     interval_years: list[Interval]
     minimum_age_years: MinimumAge | None
     summary_quantity: SummaryQuantity
@@ -122,6 +126,8 @@ def state_age(
     evidence = Evidence(local, shown, reference, asked.sex, asked.image_is_virtual)
     return AgeStatement(
         estimated_age_years=shown.mode_years,
+        median_age_years=shown.quantile(0.5),
+        mean_age_years=shown.mean_years,
         interval_years=intervals,
         minimum_age_years=minimum,
         summary_quantity=_summary_quantity(intervals[0], minimum),
