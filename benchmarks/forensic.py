@@ -34,7 +34,7 @@ from kneeage.learn.virtual_regions import Facts, RegionJob, make_regions, read_f
 from kneeage.phantom.cohort.ceiling import Reader
 from kneeage.phantom.growth.law import FloatArray
 from kneeage.study.ceiling_policy import READERS, Simulation
-from kneeage.study.coverage import Coverage, age_name, coverage, maturity_name
+from kneeage.study.coverage import Coverage, age_name, coverage, holds, maturity_name
 from kneeage.study.drawn_plates import drawing_numbers
 from kneeage.study.intervals import proportion
 from kneeage.study.predicted import Predicted, predicted
@@ -277,8 +277,7 @@ def _plain(found: Coverage) -> Numbers:
 def _credible_coverage(best: Sequence[Predicted], name: str) -> float:
     """Coverage of a best reader's credible intervals in one group of true age, open upwards where a bundle's are."""
     mine = [each for each in best if age_name(each) == name]
-    shown = [(each.age_years, credible_interval(each.distribution, calibration_subjects=0)) for each in mine]
-    inside = [shows.low <= age and (shows.high is None or age <= shows.high) for age, shows in shown]
+    inside = [holds(credible_interval(each.distribution, calibration_subjects=0), each.age_years) for each in mine]
     return float(np.mean(inside))
 
 

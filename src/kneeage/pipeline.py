@@ -285,8 +285,8 @@ class Examiner:
         """Say which facts beside the image were used, and what they changed."""
 
         def age_years(facts: AgeFacts) -> float:
-            known = facts == read.facts
-            reading = read.reading if known else read_age(self._age_networks, read.regions.stack, facts, self.manifest)
+            known = (each for told, each in read.readings if told == facts)
+            reading = next(known, None) or read_age(self._age_networks, read.regions.stack, facts, self.manifest)
             return posterior(local_log_likelihood(reading.log_likelihood, self.manifest), prior).mode_years
 
         return covariate_reports(read.facts, self.manifest.age.fact_names, age_years)
@@ -532,6 +532,11 @@ class _Read:
     reading: AgeReading
     basis: AgeReading
     novelty: NoveltyReport | None
+
+    @property
+    def readings(self) -> tuple[tuple[AgeFacts, AgeReading], ...]:
+        """What was read already, and with which facts."""
+        return (self.facts, self.reading), (self.facts.as_calibrated, self.basis)
 
 
 @dataclass(frozen=True, eq=False)

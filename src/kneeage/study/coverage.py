@@ -42,8 +42,12 @@ def served_interval(subject: Predicted, manifest: BundleManifest) -> Interval:
 
 def is_inside(subject: Predicted, manifest: BundleManifest) -> bool:
     """Say whether the served interval holds the true age."""
-    interval = served_interval(subject, manifest)
-    return interval.low <= subject.age_years and (interval.high is None or subject.age_years <= interval.high)
+    return holds(served_interval(subject, manifest), subject.age_years)
+
+
+def holds(interval: Interval, age_years: float) -> bool:
+    """Say whether an interval, which may be open upwards, holds an age."""
+    return interval.low <= age_years and (interval.high is None or age_years <= interval.high)
 
 
 def coverage(
