@@ -88,11 +88,12 @@ def main() -> None:
         study = Path(scratch) / "study"
         write_virtual_dicom(study, SEED)
         files = sorted(study.rglob("*.dcm"))
+        told = f"{len(files)} DICOM files, {sum(path.stat().st_size for path in files) / KIBI**2:.0f} MiB"
         with _serving(Path(scratch) / "pages", options.workers) as server:
             opened, visits = _on_the_page(server, files, options.runs)
         with _serving(Path(scratch) / "crowd", options.workers) as server:
             crowd = _crowd(server, files, options.clients)
-    text = _report(files, options.workers, opened, visits, crowd)
+    text = _report(told, options.workers, opened, visits, crowd)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
@@ -265,13 +266,12 @@ def _resident(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / KIBI**2
 
 
-def _report(files: Sequence[Path], workers: int, opened: dict[str, float], visits: list[Visit], crowd: Crowd) -> str:
+def _report(study: str, workers: int, opened: dict[str, float], visits: list[Visit], crowd: Crowd) -> str:
     """Lay out what was measured."""
-    size = sum(path.stat().st_size for path in files) / KIBI**2
     heading = [
         "# The workstation in the browser",
         "",
-        f"`make bench-web`: a virtual study of {len(files)} DICOM files, {size:.0f} MiB; {workers} workers; Chromium "
+        f"`make bench-web`: a virtual study of {study}; {workers} workers; Chromium "
         "on the same machine, drawn without a graphics card.",
         f"kneeage {kneeage.__version__}, Python {platform.python_version()}, {platform.machine()}, "
         f"{available_cores()} cores.",

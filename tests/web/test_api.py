@@ -184,6 +184,9 @@ def test_a_cancelled_correction_leaves_the_answer(door: Door, knee: bytes, is_ru
         assert door.desk._try(task) == "cancelled"
     found = door.show(key)
     assert (found["state"], [run["state"] for run in found["runs"]]) == ("done", ["done", "cancelled"])
+    listed = door.client.get("/api/examinations").json()["items"][0]
+    assert (listed["latest"]["number"], listed["answered"]["number"]) == (2, 1)
+    assert listed["answered"]["estimated_age_years"] is not None
 
 
 def test_what_was_cancelled_can_be_inspected_and_asked_again(door: Door, knee: bytes) -> None:

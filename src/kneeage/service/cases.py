@@ -104,7 +104,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Case:
-    """An examination, as the register has it; ``runs`` holds the newest only where it comes from a list."""
+    """An examination, as the register has it; of a list, ``runs`` holds the newest and the newest answered alone."""
 
     id: str
     reference: str
@@ -118,6 +118,11 @@ class Case:
     notes: list[str]
     reason: Trouble | None
     runs: list[Run]
+
+    @property
+    def answered(self) -> Run | None:
+        """The run that the newest answer is of, be it an age, an abstention or a refusal."""
+        return next((run for run in reversed(self.runs) if run.outcome is not None), None)
 
     def run(self, number: int) -> Run:
         """Give a run by its number.

@@ -344,8 +344,10 @@ def _runs(connection: Connection, key: str) -> list[Run]:
 
 
 def _short(connection: Connection, row: RowMapping) -> Case:
-    """Make an examination with its newest run."""
-    return _case(row, _size(connection, row["id"]), _runs(connection, row["id"])[-1:])
+    """Make an examination with its newest run, and before it the one that the newest answer is of, if any is."""
+    runs = _runs(connection, row["id"])
+    answered = [run for run in runs[:-1] if run.outcome is not None]
+    return _case(row, _size(connection, row["id"]), [*answered[-1:], *runs[-1:]])
 
 
 def _case(row: RowMapping, size: tuple[int, int], runs: list[Run]) -> Case:

@@ -205,6 +205,7 @@ class ShortCase(BaseModel):
     bytes: int
     reason: Reason | None
     latest: RunBody | None
+    answered: RunBody | None
 
 
 class CaseBody(ShortCase):
@@ -299,7 +300,8 @@ def case_body(case: Case) -> CaseBody:
 def _short_values(case: Case) -> dict[str, Any]:
     """Give what an examination in a list holds."""
     latest = run_body(case.runs[-1]) if case.runs else None
-    return {**asdict(case), **_times(case, "created_at", "changed_at"), "latest": latest}
+    answered = None if case.answered is None else run_body(case.answered)
+    return {**asdict(case), **_times(case, "created_at", "changed_at"), "latest": latest, "answered": answered}
 
 
 def _times(thing: Case | Run, *names: str) -> dict[str, datetime | None]:

@@ -27,7 +27,8 @@ class Limits:
         streams: Clients that listen to events at once.
         waiting: Runs that wait.
         free_bytes: Room that the disk must keep.
-        idle_seconds: A request that sends nothing for so long loses its place.
+        idle_seconds: A request that sends less than ``least_bytes`` for so long loses its place.
+        least_bytes: Less than this within ``idle_seconds`` is no sending: 2 KiB in a second.
         logins: Failed logins by one name from one address within a minute.
         many_logins: The same by one name from anywhere, or by any names from one address.
     """
@@ -43,6 +44,7 @@ class Limits:
     waiting: int = 200
     free_bytes: int = 512 * MEBIBYTE
     idle_seconds: int = 30
+    least_bytes: int = 61_440
     logins: int = 5
     many_logins: int = 50
 

@@ -188,25 +188,31 @@ class FormFiles:
             raise WebError(422, "invalid", "the headers of a part are too long")
 
 
-async def arriving(request: Request, idle_seconds: float) -> AsyncIterator[bytes]:
+async def arriving(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     """Give the body of a request as it comes in.
 
     Args:
         request: The request.
-        idle_seconds: Something must come within this time, again and again.
+        limits: How much must come within what time, again and again, until the body ends.
 
     Raises:
-        WebError: Nothing came: whoever sends no more must not keep others from sending.
+        WebError: Less came: whoever sends nothing, or drop by drop, must not keep others from sending.
     """
-    pieces = request.stream()
+    pieces, clock = request.stream(), asyncio.get_running_loop().time
+    patience, came = float(limits.idle_seconds), 0
     while True:
+        began = clock()
         try:
-            async with asyncio.timeout(idle_seconds):
+            async with asyncio.timeout(patience):
                 piece = await anext(pieces)
         except StopAsyncIteration:
             return
         except TimeoutError as error:
-            raise WebError(408, "slow", f"nothing came for {idle_seconds:g} seconds; send it again") from error
+            words = f"only {came} bytes came within {limits.idle_seconds} seconds; send it again"
+            raise WebError(408, "slow", words) from error
+        patience, came = patience - (clock() - began), came + len(piece)
+        if came >= limits.least_bytes:
+            patience, came = float(limits.idle_seconds), 0
         yield piece
 
 
@@ -233,7 +239,7 @@ async def receive_form(request: Request, folder: Path, limits: Limits) -> dict[s
     except FormParserError as error:
         raise WebError(422, "invalid", "the boundary of the form cannot be used") from error
     try:
-        async for chunk in arriving(request, limits.idle_seconds):
+        async for chunk in arriving(request, limits):
             form.feed(chunk)
         return form.finish()
     except FormParserError as error:
@@ -253,7 +259,7 @@ async def receive_file(request: Request, path: Path, limits: Limits) -> None:
     size = 0
     try:
         with path.open("wb") as file:
-            async for chunk in arriving(request, limits.idle_seconds):
+            async for chunk in arriving(request, limits):
                 size += len(chunk)
                 if size > limits.correction_bytes:
                     raise WebError(413, "too_large", f"labels have at most {limits.correction_bytes} bytes")

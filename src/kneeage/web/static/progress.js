@@ -26,7 +26,7 @@ export function showProgress(run) {
 
 /** What a short examination is called in a list: an abstention is not simply done. */
 export function stateOf(examination) {
-  return examination.state === "done" && examination.latest?.outcome === "abstained" ? "abstained" : examination.state;
+  return examination.state === "done" && examination.answered?.outcome === "abstained" ? "abstained" : examination.state;
 }
 
 /** The class of a state's badge. */

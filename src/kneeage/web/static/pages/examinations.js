@@ -80,8 +80,8 @@ function cells(item) {
     make("a", { href: `/examinations/${item.id}`, text: nameOf(item) }),
     make("span", { text: moment(item.created_at) }),
     make("span", { class: badgeOf(state), text: stateText(item, state) }),
-    make("span", { text: item.latest?.estimated_age_years == null ? "–" : years(item.latest.estimated_age_years) }),
-    make("span", { class: "quiet", text: item.latest?.bundle ? `${item.latest.bundle.name} ${item.latest.bundle.version}` : "–" }),
+    make("span", { text: item.answered?.estimated_age_years == null ? "–" : years(item.answered.estimated_age_years) }),
+    make("span", { class: "quiet", text: item.answered?.bundle ? `${item.answered.bundle.name} ${item.answered.bundle.version}` : "–" }),
   ];
 }
 
