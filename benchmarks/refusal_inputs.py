@@ -55,12 +55,14 @@ class Recipe:
         make: Makes one from a source of chance.
         wanted: Reasons of which one should be given; empty for clean inputs, and for those where a warning is enough.
         share: Weight among the recipes.
+        covers: The only sex that the bundle says it covers; None: those that it does cover.
     """
 
     name: str
     make: Callable[[np.random.Generator], Input]
     wanted: frozenset[ReasonCode] = field(default_factory=frozenset)
     share: int = 1
+    covers: Sex | None = None
 
 
 def clean(rng: np.random.Generator) -> Input:
@@ -234,6 +236,18 @@ def _no_sex(rng: np.random.Generator) -> Input:
     return replace(clean(rng), sex=None)
 
 
+def _of_sex(sex: Sex) -> Callable[..., Input]:
+    """A subject of a sex."""
+
+    def make(rng: np.random.Generator) -> Input:
+        while True:
+            made = clean(rng)
+            if made.sex is sex:
+                return made
+
+    return make
+
+
 def _few_slices(rng: np.random.Generator) -> Input:
     """The first slices of a series alone, or the last."""
     subject = _subject(rng)
@@ -384,7 +398,7 @@ def _near_plate(subject: VirtualSubject, rng: np.random.Generator) -> NDArray[np
 
 
 _SIDE, _PLANE = frozenset({ReasonCode.SIDE_CONTRADICTION}), frozenset({ReasonCode.WRONG_PLANE})
-_SEQUENCE = frozenset({ReasonCode.WRONG_SEQUENCE})
+_SEQUENCE, _SEX = frozenset({ReasonCode.WRONG_SEQUENCE}), frozenset({ReasonCode.SEX_NOT_COVERED})
 _BLURRED, _METAL = frozenset({ReasonCode.BLURRED}) | _UNLIKE, frozenset({ReasonCode.METAL}) | _UNLIKE
 _MOTION = frozenset({ReasonCode.MOTION, ReasonCode.BLURRED}) | _UNLIKE
 _SIZE = frozenset({ReasonCode.FIELD_OF_VIEW})
@@ -402,6 +416,7 @@ TUNING = (
     Recipe("swaying leg", _swaying, _MOTION),
     Recipe("sagittal series", _sagittal, _PLANE),
     Recipe("sex not given", _no_sex),
+    Recipe("a boy, by a bundle for girls", _of_sex(Sex.MALE), _SEX, covers=Sex.FEMALE),
     Recipe("coronal T2, stated", _T2(stated=True), _SEQUENCE),
     Recipe("coronal T2, not stated", _T2(stated=False), _FOREIGN),
     Recipe("few slices", _few_slices, _FEW),
@@ -418,6 +433,7 @@ EVALUATION = (
     Recipe("jerking leg", _jerking, _MOTION),
     Recipe("axial by its axes", _turned, _PLANE),
     Recipe("sex not given", _no_sex),
+    Recipe("a girl, by a bundle for boys", _of_sex(Sex.FEMALE), _SEX, covers=Sex.MALE),
     Recipe("coronal PD, fat-suppressed, stated", _PD_FAT(stated=True), _SEQUENCE),
     Recipe("coronal PD, fat-suppressed, not stated", _PD_FAT(stated=False), _FOREIGN),
     Recipe("few slices", _few_slices, _FEW),

@@ -12,7 +12,7 @@ import argparse
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import cycle, islice
 from pathlib import Path
@@ -21,11 +21,12 @@ import numpy as np
 from rich.progress import track
 
 from benchmarks.refusal_inputs import CLEAN, EVALUATION, EVALUATION_SEED, TUNING, TUNING_SEED, Input, Recipe
+from kneeage.core.anatomy import Sex
 from kneeage.core.errors import InputRefusedError
 from kneeage.core.machine import available_cores, possible_processes
 from kneeage.core.result import Outcome, Result
 from kneeage.decide.question import Question
-from kneeage.io.bundle import load_bundle
+from kneeage.io.bundle import Bundle, load_bundle
 from kneeage.pipeline import SEX_WARNING, Examiner, refused
 
 RESULTS = Path("benchmarks/results/refusals.md")
@@ -137,13 +138,19 @@ def _examined(bundle: Path | None, tuning: bool, name: str, place: int) -> Answe
     """Make and examine one input in a process of its own."""
     recipes = {recipe.name: recipe for recipe in (*(TUNING if tuning else EVALUATION), CLEAN)}
     seed = TUNING_SEED if tuning else EVALUATION_SEED
-    return examine(_examiner(bundle), recipes[name], recipes[name].make(np.random.default_rng([seed, place])))
+    recipe = recipes[name]
+    return examine(_examiner(bundle, recipe.covers), recipe, recipe.make(np.random.default_rng([seed, place])))
 
 
-@lru_cache(maxsize=1)
-def _examiner(bundle: Path | None) -> Examiner:
-    """Load the bundle once per process; each process keeps to one core."""
-    return Examiner(load_bundle(bundle), threads=1)
+@lru_cache(maxsize=2)
+def _examiner(bundle: Path | None, covers: Sex | None) -> Examiner:
+    """Load the bundle once per process, as it is or as one for one sex; each process keeps to one core."""
+    return Examiner(covering(load_bundle(bundle), covers), threads=1)
+
+
+def covering(bundle: Bundle, sex: Sex | None) -> Bundle:
+    """Give a bundle as one that says it covers a sex alone; None: as it is."""
+    return bundle if sex is None else replace(bundle, manifest=bundle.manifest.model_copy(update={"sexes": [sex]}))
 
 
 _HEAD = """# Refusals

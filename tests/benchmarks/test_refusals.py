@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.refusal_inputs import CLEAN, EVALUATION, EVALUATION_SEED, TUNING, TUNING_SEED, Input, Recipe
-from benchmarks.refusals import INPUTS, Answer, examine, listed, table
+from benchmarks.refusals import INPUTS, Answer, covering, examine, listed, table
 from kneeage.core.anatomy import Sex
 from kneeage.core.result import Outcome, ReasonCode
 from kneeage.io.bundle import load_bundle
@@ -95,3 +95,11 @@ def test_a_side_that_the_fibula_contradicts_and_a_missing_sex_are_flagged(examin
     assert examine(examiner, wrong, spoiled).is_flagged(wrong)
     assert examine(examiner, NO_SEX, dataclasses.replace(spoiled, sex=None)).is_flagged(NO_SEX)
     assert spoiled.sex in set(Sex)
+
+
+def test_a_sex_that_is_not_covered_gets_no_age() -> None:
+    recipe = next(each for each in EVALUATION if each.covers is Sex.MALE)
+    assert made(recipe).sex is Sex.FEMALE
+    answer = examine(Examiner(covering(load_bundle(), recipe.covers), threads=1), recipe, made(recipe))
+    assert answer.outcome is Outcome.ABSTAINED
+    assert "sex_not_covered" in answer.reasons
