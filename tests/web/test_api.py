@@ -219,6 +219,7 @@ def test_documents_follow_the_answer(door: Door, knee: bytes) -> None:
     assert door.desk.work_once()
     found = door.show(key)["latest"]
     assert found["documents"] | {"reason": None} == {"state": "done", "stage": "done", "progress": 1, "reason": None}
+    assert "are made of DICOM series alone" in found["documents"]["reason"]["message"]
     assert {"report.html", "preview.png", "explanation.png", "explanation.nii.gz"} <= set(found["files"])
     assert code(door.client.get(f"/api/examinations/{key}/runs/1/files/segmentation.dcm")) == (404, "not_found")
     assert door.client.get(f"/api/examinations/{key}/runs/1/result").text == answer
@@ -308,6 +309,21 @@ def test_the_chosen_bundle_answers(door: Door) -> None:
     assert door.client.put("/api/bundles/chosen", json={"id": only["id"]}).json()["chosen"]
     assert door.client.get(f"/api/bundles/{only['id']}/card").text == "# Blocks\n"
     assert code(door.client.put("/api/bundles/chosen", json={"id": "0" * 16})) == (404, "not_found")
+
+
+def test_a_model_card_is_a_page_whose_html_is_text(door: Door, block_bundle: Path) -> None:
+    (only,) = door.client.get("/api/bundles").json()["items"]
+    card = block_bundle / "MODEL_CARD.md"
+    before = card.read_bytes()
+    try:
+        card.write_text("# Card\n\n| a | b |\n|---|---|\n| 1 | <script>alert(1)</script> |\n", encoding="utf-8")
+        text = door.client.get(f"/bundles/{only['id']}/card").text
+    finally:
+        card.write_bytes(before)
+    assert "<h1>Card</h1>" in text
+    assert "<td>1</td>" in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert door.client.get(f"/bundles/{'0' * 16}/card").status_code == 404
 
 
 def test_a_bundle_that_is_damaged_is_shown_and_cannot_answer(tmp_path: Path, block_bundle: Path) -> None:

@@ -41,7 +41,7 @@ def test_every_key_that_pages_name_has_words() -> None:
 
 def test_no_words_are_left_over() -> None:
     unused = {key for key in WORDS if key not in SOURCES and key.split(".")[0] not in (*FAMILIES, "unit", "nav")}
-    assert unused - {"examination.draft", "examination.cancelled", "examination.purged"} == set()
+    assert unused - {"examination.draft", "examination.empty", "examination.cancelled", "examination.purged"} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

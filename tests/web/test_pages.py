@@ -375,10 +375,12 @@ def test_what_was_begun_or_cancelled_goes_on(seen: Seen, server: tuple[str, int]
 
 
 def test_what_cannot_be_read_says_why(seen: Seen, tmp_path: Path) -> None:
-    wrong = tmp_path / "<img src=x onerror=alert(1)>.dcm"
+    wrong = tmp_path / "<img src=x onerror=alert(1)>.nii.gz"
     wrong.write_bytes(b"no image at all")
     seen.drop([wrong])
-    seen.page.wait_for_selector("#unsuitable .notice.bad, #series-lead:has-text('No series')")
+    seen.page.wait_for_selector("#unsuitable .notice.bad")
+    # The server knows the file by its hash; the page knows how its user calls it.
+    seen.page.wait_for_selector(f"#unsuitable :text('{wrong.name}')")
     assert seen.page.is_disabled("#start")
 
 
@@ -405,6 +407,45 @@ def test_markup_in_a_header_is_shown_as_text(seen: Seen, study: list[Path], tmp_
     seen.page.goto(seen.page.url.replace(seen.base, f"{seen.base}/api") + "/runs/1/files/report.html")
     assert MARKUP in seen.page.inner_text("body")
     assert seen.page.locator("img[src='x']").count() == 0
+
+
+def test_what_is_asked_is_what_was_filled_in(seen: Seen, study: list[Path]) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def keep(route: Any) -> None:
+        asked.append(route.request.post_data_json)
+        route.fulfill(status=409, json={"error": {"code": "state", "message": "kept"}})
+
+    def read(table: bytes, told: str) -> None:
+        seen.page.set_input_files("#prior-table", {"name": "t.csv", "mimeType": "text/csv", "buffer": table})
+        seen.page.wait_for_selector(f"#prior-told:has-text('{told}')")
+
+    seen.page.route("**/runs", keep)
+    seen.drop(study)
+    seen.page.wait_for_selector("#series input:checked")
+    seen.page.fill("#other-thresholds", "13,5")
+    seen.page.click("#start")
+    seen.page.wait_for_selector("#problem:has-text('one age or two')")
+    seen.page.fill("#other-thresholds", "13.5, 21")
+    seen.page.click("#more summary")
+    seen.page.fill("#height", "500")
+    seen.page.click("#more summary")
+    seen.page.click("#start")
+    assert seen.page.get_attribute("#height", "aria-invalid") == "true"
+    assert seen.page.is_visible("#height")
+    seen.page.fill("#height", "171.25")
+    seen.page.select_option("#prior", "table")
+    read(b"age_years;weight\n14;1\n", "needs the columns")
+    seen.page.click("#start")
+    seen.page.wait_for_selector("#problem:has-text('needs the columns')")
+    read(b"weight,age_years\r\n1,14\r\n2.5,19\r\n", "2 ages read")
+    seen.page.click("#start")
+    seen.page.wait_for_selector("#problem:has-text('kept')")
+    (sent,) = asked
+    assert sent["thresholds"] == [12, 13.5, 14, 16, 18, 21]
+    assert sent["height_cm"] == 171.25
+    assert sent["prior_table"] == [{"age_years": 14, "weight": 1}, {"age_years": 19, "weight": 2.5}]
+    assert "prior" not in sent
 
 
 def test_a_refused_study_shows_its_reason(seen: Seen, study: list[Path]) -> None:
@@ -453,10 +494,12 @@ def test_a_login_leads_to_no_other_server(seen: Seen, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/new", "EXAMINATION", "EXAMINATION/correct", "/studies", "/bundles", "/about", "/login", "/nothing"]
+    "path",
+    ["/", "/new", "EXAMINATION", "EXAMINATION/correct", "/studies", "/bundles", "CARD", "/about", "/login", "/nothing"],
 )
 def test_axe_reports_nothing_serious(seen: Seen, answered: dict[str, Any], path: str) -> None:
-    seen.go(path.replace("EXAMINATION", answered["path"]))
+    bundle = seen.page.request.get(f"{seen.base}/api/bundles").json()["items"][0]["id"]
+    seen.go(path.replace("EXAMINATION", answered["path"]).replace("CARD", f"/bundles/{bundle}/card"))
     seen.page.evaluate(AXE)
     for theme in ("light", "dark"):
         seen.page.emulate_media(color_scheme=theme)

@@ -216,3 +216,13 @@ def test_the_client_in_the_documentation_works(tmp_path: Path, block_bundle: Pat
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["outcome"] == "estimated"
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("option", "code", "words"), [("--bundle", 1, "no model bundle"), ("--bundles", 2, "is no folder")]
+)
+def test_no_other_bundle_answers_for_one_that_is_not_there(tmp_path: Path, option: str, code: int, words: str) -> None:
+    answer = run("serve", "--data", str(tmp_path / "data"), "--port", "0", option, str(tmp_path / "nowhere"))
+    assert answer.exit_code == code
+    assert words in " ".join(answer.stderr.split())
+    assert not (tmp_path / "data").exists()

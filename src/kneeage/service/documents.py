@@ -13,6 +13,8 @@ from kneeage.io.nifti import write_image, write_labels
 from kneeage.pipeline import LABELS_FILE, Examination, label_note, write_documents
 from kneeage.service.answers import read_result
 
+# What a page says of an image that came without a study.
+NO_STUDY = "DICOM objects belong to the study of the images, and are made of DICOM series alone"
 IMAGE_FILE, EXPLANATION_MAP_FILE = "image.nii.gz", "explanation.nii.gz"
 
 
@@ -52,8 +54,8 @@ def write_papers(examination: Examination, folder: Path, lang: str) -> str | Non
     Returns:
         Why some of them cannot be made of this source or on this machine; None where all are made.
     """
-    no_pdf, no_dicom = _pdf_trouble(lang), None
     is_dicom = examination.series.header.source_format == "dicom"
+    no_pdf, no_dicom = _pdf_trouble(lang), None if is_dicom else NO_STUDY
     try:
         write_documents(examination, folder, lang, "binary" if is_dicom else None, pdf=no_pdf is None)
     except (UsageError, InputRefusedError) as error:

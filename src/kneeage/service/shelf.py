@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kneeage.core.errors import BundleError
+from kneeage.core.errors import BundleError, UsageError
 from kneeage.io.bundle import CARD_FILE, SHIPPED_BUNDLE, SUMS_FILE, Bundle, load_bundle
 
 _ID_CHARACTERS = 16
@@ -80,7 +80,15 @@ def bundle_folders(bundle: Path | None, parent: Path | None) -> list[Path]:
     Args:
         bundle: The preferred bundle; None: the one that ships.
         parent: Folder of folders of bundles.
+
+    Raises:
+        BundleError: The preferred one cannot be used: no other may answer in its place without a word.
+        UsageError: There is no such folder of folders.
     """
+    if bundle is not None:
+        load_bundle(bundle)
+    if parent is not None and not parent.is_dir():
+        raise UsageError(f"{str(parent)!r} is no folder; give one that holds folders of bundles")
     more = [] if parent is None else sorted(path.parent for path in parent.glob(f"*/{SUMS_FILE}"))
     return [*([] if bundle is None else [bundle]), SHIPPED_BUNDLE, *more]
 

@@ -10,8 +10,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, select_autoescape
+from markdown_it import MarkdownIt
 
 import kneeage
+from kneeage.decide.question import HEIGHT_CM, WEIGHT_KG
 from kneeage.service.case_files import ID
 from kneeage.service.cases import UnknownCaseError
 from kneeage.web.login import ensure_session
@@ -22,6 +24,7 @@ LANGUAGES = ("en", "zh")
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 TheOffice = Annotated[Office, Depends(office_of)]
+_markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
 _environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(default=True))
 
 
@@ -39,6 +42,15 @@ def examinations(request: Request, office: TheOffice) -> Response:
 def plain(request: Request, office: TheOffice) -> Response:
     """A page that is named like its path."""
     return page(request, office, request.url.path.strip("/"))
+
+
+@router.get("/bundles/{key}/card")
+def model_card(request: Request, office: TheOffice, key: str) -> Response:
+    """The model card of a bundle; HTML in its Markdown stays text."""
+    shelved = office.shelf.find(key)
+    if shelved is None:
+        return page(request, office, "error", status=404)
+    return page(request, office, "card", shown={"card": _markdown.render(shelved.card)})
 
 
 @router.get("/api/words")
@@ -84,7 +96,7 @@ def page(
     *,
     status: int = 200,
     is_open: bool = False,
-    ids: dict[str, str] | None = None,
+    shown: dict[str, str] | None = None,
 ) -> Response:
     """Make a page shell.
 
@@ -94,7 +106,7 @@ def page(
         name: Name of the page and its template.
         status: HTTP status.
         is_open: Whether it is shown without a login.
-        ids: Identifiers in its path.
+        shown: What its template shows besides, such as the identifier in its path.
     """
     response = HTMLResponse(status_code=status)
     session = ensure_session(request, response, office)
@@ -109,7 +121,9 @@ def page(
         "login_required": office.sessions.needs_login,
         "version": kneeage.__version__,
         "lang": _language(request),
-        "ids": ids or {},
+        "shown": shown or {},
+        "height_cm": HEIGHT_CM,
+        "weight_kg": WEIGHT_KG,
         "status": status,
     }
     response.body = _environment.get_template(f"{name}.html").render(context).encode()
@@ -125,7 +139,7 @@ def _of_examination(request: Request, office: Office, name: str, key: str) -> Re
         office.register.case(key)
     except UnknownCaseError:
         return page(request, office, "error", status=404)
-    return page(request, office, name, ids={"examination": key})
+    return page(request, office, name, shown={"examination": key})
 
 
 def _language(request: Request) -> str:

@@ -2,10 +2,12 @@
 
 import { descriptions, make, table } from "./dom.js";
 import { agePlot, widest } from "./plot.js";
-import { level, moment, number, percent, phrase, probability, range, say, sayReport, years } from "./words.js";
+import { level, moment, number, percent, outward, phrase, probability, range, say, sayReport, shortNames, years } from "./words.js";
 
 const DECISIONS = { at_least: "warn", below: "good", undetermined: "" };
 const VIRTUAL_WARNING = "trained on a virtual cohort, demonstration only, not for forensic use";
+// Beyond these a likelihood ratio is shown as a bound, as the report does.
+const RATIO_SHOWN = [0.001, 1000];
 const DECIMALS = { thickness_mm: 1, area_mm2: 0, volume_mm3: 0 };
 
 /** Say why no age is given, and what can be done. */
@@ -15,13 +17,18 @@ export function refusal(result) {
       "li",
       {},
       make("strong", { text: sayReport(`reason.${reason.code}`) || reason.code }),
-      make("div", { text: sentence(phrase(reason.message)) }),
+      make("div", { text: sentence(phrase(shortNames(reason.message))) }),
       make("div", { class: "advice", text: sayReport(`advice.${reason.code}`) }),
     ),
   );
   const heading = say(result.outcome === "refused" ? "answer.refused" : "answer.abstained");
   return make("section", { class: "notice bad", "aria-labelledby": "refusal-heading", id: "reasons" },
     make("h2", { id: "refusal-heading", text: heading }), make("ul", {}, ...items));
+}
+
+/** Say what can be done; where no series was found, none can be chosen. */
+export function adviceFor(code, series) {
+  return code === "input_refused" && !series?.length ? say("answer.send_knee") : sayReport(`advice.${code}`);
 }
 
 /** The most probable age, its interval and its distribution. */
@@ -35,7 +42,7 @@ export function ageCard(result) {
   return card("answer", say("answer.heading"), "answer",
     isVirtual(result) ? make("p", { class: "notice warn", text: say("virtual.answer") }) : null,
     age, interval,
-    minimum && make("p", {}, make("strong", { text: years(minimum.value_years) }), make("span", { class: "quiet", text: ` · ${say("answer.minimum", { n: minimum.n })}` })),
+    minimum && make("p", {}, make("strong", { text: years(outward(minimum.value_years, -1)) }), make("span", { class: "quiet", text: ` · ${say("answer.minimum", { n: minimum.n })}` })),
     agePlot(result),
     make("p", { class: "small quiet", text: say("plot.caption") }),
     band && make("p", { class: "small quiet", text: sentence(phrase(band.method)) }));
@@ -48,10 +55,11 @@ export function thresholdsCard(result) {
     years(asked.age_years, asked.age_years % 1 ? 1 : 0),
     make("span", { text: probability(asked.probability_at_least) }),
     make("div", {}, make("span", { class: `badge ${DECISIONS[asked.decision]}`, text: say(`decision.${asked.decision}`) }),
-      make("div", { class: "small quiet", text: sentence(phrase(asked.decision_reason)) }), errorsOf(asked)),
+      make("div", { class: "small quiet", text: sentence(phrase(asked.decision_reason)) }), ratioOf(asked.likelihood_ratio), errorsOf(asked)),
   ]);
   return card("thresholds", say("thresholds.heading"), "",
-    table(say("thresholds.heading"), [say("thresholds.age"), say("thresholds.probability"), say("thresholds.decision")], rows));
+    table(say("thresholds.heading"), [say("thresholds.age"), say("thresholds.probability"), say("thresholds.decision")], rows),
+    make("p", { class: "small quiet", text: sayReport("thresholds.note") }));
 }
 
 /** One card for each plate: its stage and what was measured. */
@@ -73,6 +81,7 @@ export function warnings(result) {
 /** What stands behind the answer, folded. */
 export function behind(result) {
   const parts = [
+    fold("behind.asked", askedFacts(result.subject)),
     fold("behind.series", seriesFacts(result.series)),
     fold("behind.quality", qualityFacts(result.quality)),
     fold("behind.priors", priorEffects(result)),
@@ -107,6 +116,26 @@ function errorsOf(asked) {
   if (!wrong || wrong.share === null) return null;
   const shares = { share: percent(wrong.share, 1), high: percent(wrong.high, 1), n: wrong.subjects };
   return make("div", { class: "small quiet", text: say("thresholds.false_adult", shares) });
+}
+
+/** How many times more probable the image is above a limit than below; a bound where the tails carry no more. */
+function ratioOf(ratio) {
+  if (!ratio) return null;
+  const [least, most] = RATIO_SHOWN;
+  const value = ratio.value === null || ratio.value > most ? `> ${number(most, 0)}` : ratio.value < least ? `< ${least}` : number(ratio.value, ratio.value >= 100 ? 0 : ratio.value >= 1 ? 1 : 3);
+  const [above, below] = [ratio.ages_above, ratio.ages_below].map((ages) => ages.join("–"));
+  return make("div", { class: "small quiet", text: say("thresholds.ratio", { value, above, below }) });
+}
+
+function askedFacts(subject) {
+  return descriptions([
+    [say("question.sex"), say(subject.sex ? `sex.${subject.sex}` : "question.sex_unknown")],
+    [say("question.claimed"), subject.claimed_age_years === null ? null : String(subject.claimed_age_years)],
+    [say("question.question"), subject.question],
+    [say("question.basis"), subject.legal_basis],
+    [say("question.consent"), subject.consent],
+    [say("question.examiner"), subject.examiner],
+  ]);
 }
 
 function seriesFacts(series) {

@@ -3,7 +3,9 @@
 import { make } from "./dom.js";
 import { level, number, range, say, years } from "./words.js";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [600, 250, 46, 12, 26, 40];
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [600, 264, 46, 12, 40, 40];
+// Labels of limits that are nearer than this stand one above the other.
+const LABEL_WIDTH = 34;
 const TICK_YEARS = 2;
 
 /** Draw the age distribution of a result; null where it has none to draw. */
@@ -20,7 +22,7 @@ export function agePlot(result) {
   const plot = make("svg:svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": spoken(result) });
   if (band) plot.append(box("band", x(band.low), TOP, x(band.high ?? high), HEIGHT - BOTTOM));
   densities.forEach((density, at) => plot.append(bar(x, y, ages, at, density, band)));
-  plot.append(...axis(x, y, low, high, peak), ...result.thresholds.flatMap((asked) => limit(x, asked.age_years, low, high)));
+  plot.append(...axis(x, y, low, high, peak), ...limits(x, result.thresholds.map((asked) => asked.age_years), low, high));
   if (result.estimated_age_years !== null) plot.append(mode(x(result.estimated_age_years)));
   return plot;
 }
@@ -71,12 +73,21 @@ function axis(x, y, low, high, peak) {
   return parts;
 }
 
-function limit(x, age, low, high) {
-  if (age <= low || age >= high) return [];
-  return [
-    make("svg:line", { class: "threshold", x1: x(age), x2: x(age), y1: TOP - 6, y2: HEIGHT - BOTTOM }),
-    text(x(age), TOP - 11, String(age)),
-  ];
+/** A dashed line for each limit; a label that would touch its neighbour's stands a line higher. */
+function limits(x, ages, low, high) {
+  let [before, raised] = [-Infinity, true];
+  return ages
+    .filter((age) => low < age && age < high)
+    .sort((one, other) => one - other)
+    .flatMap((age) => {
+      raised = x(age) - before < LABEL_WIDTH && !raised;
+      before = x(age);
+      const top = TOP - (raised ? 20 : 6);
+      return [
+        make("svg:line", { class: "threshold", x1: x(age), x2: x(age), y1: top, y2: HEIGHT - BOTTOM }),
+        text(x(age), top - 5, String(age)),
+      ];
+    });
 }
 
 function mode(at) {

@@ -1,6 +1,8 @@
 // Every word of the pages in both languages, and the sentences of results, which arrive in English.
 
 const LANGUAGES = ["en", "zh"];
+/** How the server calls a file that was sent: by the hash of its bytes. */
+export const FILE_NAME = /[0-9a-f]{64}(?:\.nii(?:\.gz)?|\.zip)?/g;
 const SMALLEST_PROBABILITY = 0.001;
 const listeners = [];
 let texts = {};
@@ -100,10 +102,17 @@ export function probability(share) {
   return percent(share, 1);
 }
 
-/** Write an interval of ages. */
+/** Write an interval of ages; it is rounded outwards, so that it never looks narrower than it is. */
 export function range(interval) {
-  if (interval.high === null) return say("unit.years_open", { low: number(interval.low) });
-  return say("unit.years_range", { low: number(interval.low), high: number(interval.high) });
+  const low = number(outward(interval.low, -1));
+  if (interval.high === null) return say("unit.years_open", { low });
+  return say("unit.years_range", { low, high: number(outward(interval.high, +1)) });
+}
+
+/** Round an age to a tenth of a year, down for direction -1 and up for +1. */
+export function outward(age, direction) {
+  const tenths = Number((10 * age).toFixed(6));
+  return (direction < 0 ? Math.floor(tenths) : Math.ceil(tenths)) / 10;
 }
 
 /** Write the level of an interval, with as few decimals as it needs. */
@@ -119,9 +128,15 @@ export function moment(iso) {
 
 /** Write a count of bytes. */
 export function bytes(count) {
+  if (count < 1024) return `${number(count, 0)} B`;
   const power = Math.min(3, Math.max(1, Math.floor(Math.log2(count || 1) / 10)));
   const value = count / 1024 ** power;
   return `${number(value, Number.isInteger(value) || power === 1 ? 0 : 1)} ${["KiB", "MiB", "GiB"][power - 1]}`;
+}
+
+/** Shorten the names that the server gives to files, which are hashes. */
+export function shortNames(message) {
+  return message.replace(FILE_NAME, (found) => `${found.slice(0, 8)}…`);
 }
 
 function fill(wording, values) {

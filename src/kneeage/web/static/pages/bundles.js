@@ -36,8 +36,8 @@ function card(item) {
     make("div", { class: "head" }, make("h2", { id: heading, text: nameOf(item) }), make("div", { class: "row" }, ...marks(item))),
     item.problem ? make("p", { class: "notice bad", text: item.problem }) : null,
     facts,
-    files(item),
-    modelCard(item));
+    make("p", {}, make("a", { class: "button", href: `/bundles/${item.id}/card`, text: say("bundles.card") })),
+    files(item));
 }
 
 function nameOf(item) {
@@ -57,21 +57,6 @@ function marks(item) {
 function files(item) {
   const rows = item.files.map((file) => [file.name, make("code", { text: file.sha256 })]);
   return make("details", {}, make("summary", { text: say("bundles.files") }), table(say("bundles.files"), [say("bundles.file"), "SHA-256"], rows));
-}
-
-/** The card is Markdown of the bundle's maker: it is shown as the text that it is. */
-function modelCard(item) {
-  const place = make("pre", { class: "model-card", tabindex: "0", role: "region", "aria-label": say("bundles.card") });
-  const fold = make("details", {}, make("summary", { text: say("bundles.card") }), place);
-  fold.addEventListener("toggle", async () => {
-    if (!fold.open || place.textContent) return;
-    try {
-      place.textContent = await ask(`/api/bundles/${item.id}/card`);
-    } catch (error) {
-      showError(error);
-    }
-  });
-  return fold;
 }
 
 async function choose(item) {

@@ -22,6 +22,7 @@ let pen = LOOK;
 let last = null;
 let cursor = null;
 let compared = null;
+let isCompared = false;
 let waitingFor = null;
 
 startPage(
@@ -30,17 +31,23 @@ startPage(
     setUpBrush();
     setUpKeys();
     find("#estimate").addEventListener("click", estimate);
-    onLanguage(redraw);
+    onLanguage(() => {
+      isCompared = false;
+      redraw();
+    });
+    window.addEventListener("beforeunload", (event) => changes && waitingFor === null && event.preventDefault());
     follow(id, onExamination);
     redraw();
   },
   { report: true },
 );
 
-/** Start from the newest version that has image and labels. */
+/** Start from the version that is asked for, or the newest, if it has image and labels. */
 async function load() {
   const examination = await ask(`/api/examinations/${id}`);
-  base = [...examination.runs].reverse().find((run) => ["image.nii.gz", "labels.nii.gz"].every((name) => run.files.includes(name)));
+  const wanted = Number(new URLSearchParams(location.search).get("run"));
+  const usable = examination.runs.filter((run) => ["image.nii.gz", "labels.nii.gz"].every((name) => run.files.includes(name)));
+  base = usable.find((run) => run.number === wanted) ?? usable[usable.length - 1];
   if (!base) throw new Error(say("correct.nothing"));
   showDemonstration(base.bundle?.population === "virtual");
   const file = (name) => `/api/examinations/${id}/runs/${base.number}/files/${name}`;
@@ -220,7 +227,7 @@ function redraw() {
   find("#estimate").disabled = changes === 0 || waitingFor !== null;
   find("#undo").disabled = !strokes.length;
   find("#reset").disabled = changes === 0;
-  if (compared) drawComparison();
+  if (compared && !isCompared) drawComparison();
 }
 
 /** Send the plates alone, on the grid of the labels, and wait for the new version. */
@@ -251,7 +258,7 @@ async function onExamination(short) {
     showError(new Error(run.reason?.message ?? say(`state.${run.state}`)));
     return redraw();
   }
-  compared = [base.number, run.number];
+  [compared, isCompared] = [[base.number, run.number], false];
   await takeNewVersion(run);
   return redraw();
 }
@@ -271,10 +278,9 @@ async function takeNewVersion(run) {
 }
 
 async function drawComparison() {
-  const wanted = compared;
-  compared = null;
+  isCompared = true;
   try {
-    find("#comparison").replaceChildren(await comparison(id, ...wanted));
+    find("#comparison").replaceChildren(await comparison(id, ...compared));
   } catch (error) {
     showError(error);
   }

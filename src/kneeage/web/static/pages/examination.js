@@ -1,13 +1,13 @@
 // One examination: progress, viewer, answer, downloads.
 
 import { ask, follow } from "../api.js";
-import { ageCard, behind, isVirtual, platesCard, refusal, thresholdsCard, warnings } from "../answer.js";
+import { adviceFor, ageCard, behind, isVirtual, platesCard, refusal, thresholdsCard, warnings } from "../answer.js";
 import { comparison } from "../compare.js";
 import { find, make } from "../dom.js";
 import { announce, hideError, showDemonstration, showError, startPage } from "../frame.js";
 import { ASKABLE, BUSY, badgeOf, showProgress, stateOf } from "../progress.js";
 import { Viewer } from "../viewer.js";
-import { moment, onLanguage, phrase, say, sayReport } from "../words.js";
+import { moment, onLanguage, phrase, say, sayReport, shortNames } from "../words.js";
 
 const DOWNLOADS = ["report.pdf", "report.html", "segmentation.dcm", "measurements.dcm", "report.dcm", "preview.dcm", "labels.nii.gz", "result.json", "all.zip"];
 const id = document.body.dataset.examination;
@@ -17,6 +17,7 @@ let result = null;
 let viewer = null;
 let chosen = Number(new URLSearchParams(location.search).get("run"));
 let newest = null;
+let compared = null;
 let turn = Promise.resolve();
 
 startPage(
@@ -115,7 +116,9 @@ function draw() {
   find("#measured").replaceChildren(...kept(platesCard(result)));
   find("#warned").replaceChildren(...kept(warnings(result)));
   find("#to-correct").hidden = !(has("image.nii.gz") && has("labels.nii.gz"));
+  find("#to-correct").href = `/examinations/${id}/correct?run=${shown.number}`;
   find("#below").replaceChildren(...kept(downloads(), behind(result)));
+  if (compared) compareWith(...compared);
   find(".two").classList.toggle("single", !estimated);
 }
 
@@ -133,15 +136,15 @@ function drawHead() {
 function drawRefusal() {
   const place = find("#refusal");
   if (result && result.outcome !== "estimated" && !BUSY.has(examination.state)) return place.replaceChildren(refusal(result));
-  const plain = { draft: "draft", ready: "draft", cancelled: "cancelled", purged: "purged" }[examination.state];
+  const plain = { draft: examination.files ? "draft" : "empty", ready: "draft", cancelled: "cancelled", purged: "purged" }[examination.state];
   if (plain) return place.replaceChildren(make("p", { class: "notice", text: say(`examination.${plain}`) }));
   const { reason } = examination;
   if (!reason || BUSY.has(examination.state)) return place.replaceChildren();
   return place.replaceChildren(
     make("section", { class: "notice bad", id: "reasons", "aria-labelledby": "refusal-heading" },
       make("h2", { id: "refusal-heading", text: sayReport(`reason.${reason.code}`) || say(`state.${examination.state}`) }),
-      make("p", { text: phrase(reason.message) }),
-      make("p", { class: "advice", text: sayReport(`advice.${reason.code}`) })),
+      make("p", { text: phrase(shortNames(reason.message)) }),
+      make("p", { class: "advice", text: adviceFor(reason.code, examination.series) })),
   );
 }
 
@@ -160,12 +163,12 @@ function drawVersions() {
   const last = finished[finished.length - 1].number;
   const before = finished[finished.findIndex((run) => run.number === shown.number) - 1]?.number;
   const [first, second] = before ? [shown.base ?? before, shown.number] : [shown.number, last];
-  const compare = make("button", { type: "button", text: say("compare.do", { first, second }), on: { click: () => compareWith(first, second) } });
+  const compare = make("button", { type: "button", text: say("compare.do", { first, second }), on: { click: () => compareWith(first, second).then(goToComparison) } });
   return place.replaceChildren(make("div", { class: "row versions", role: "group", "aria-label": say("examination.versions") }, ...buttons, compare));
 }
 
 function choose(run) {
-  chosen = run.number;
+  [chosen, compared] = [run.number, null];
   return refresh();
 }
 
@@ -174,10 +177,15 @@ async function compareWith(first, second) {
     const card = await comparison(id, first, second);
     document.querySelector("#compared")?.remove();
     find("#below").prepend(card);
-    card.scrollIntoView({ block: "nearest" });
+    compared = [first, second];
   } catch (error) {
+    compared = null;
     showError(error);
   }
+}
+
+function goToComparison() {
+  document.querySelector("#compared")?.scrollIntoView({ block: "nearest" });
 }
 
 function downloads() {

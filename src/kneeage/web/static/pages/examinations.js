@@ -57,7 +57,7 @@ function changed(examination) {
 const reload = later(load);
 
 function draw() {
-  find("#count").textContent = say("list.count", { count: total });
+  find("#count").textContent = say(isFiltered() ? "list.found" : "list.count", { count: total });
   find("#more").hidden = items.length >= total;
   const list = find("#list");
   if (!items.length) return list.replaceChildren(empty());
@@ -69,9 +69,12 @@ function draw() {
 }
 
 function empty() {
-  const filtered = find("#search").value.trim() || find("#state").value;
-  return make("div", { class: "empty" }, make("p", { text: say(filtered ? "list.none_found" : "list.none") }),
-    filtered ? null : make("a", { class: "button main", href: "/new", text: say("nav.new") }));
+  return make("div", { class: "empty" }, make("p", { text: say(isFiltered() ? "list.none_found" : "list.none") }),
+    isFiltered() ? null : make("a", { class: "button main", href: "/new", text: say("nav.new") }));
+}
+
+function isFiltered() {
+  return Boolean(find("#search").value.trim() || find("#state").value);
 }
 
 function cells(item) {

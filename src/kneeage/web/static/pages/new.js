@@ -1,11 +1,12 @@
 // A new examination: files, series, question.
 
+import { adviceFor } from "../answer.js";
 import { ask, follow, upload } from "../api.js";
 import { find, make } from "../dom.js";
-import { droppedFiles, wanted } from "../dropped.js";
+import { droppedFiles, wanted, withNames } from "../dropped.js";
 import { announce, hideError, showDemonstration, showError, startPage } from "../frame.js";
 import { ASKABLE } from "../progress.js";
-import { bytes, language, letter, number, onLanguage, phrase, say, sayReport } from "../words.js";
+import { bytes, language, letter, number, onLanguage, phrase, say, sayReport, shortNames } from "../words.js";
 
 const THRESHOLDS = [12, 14, 16, 18];
 const KNOWN_AGES = "8-26";
@@ -14,7 +15,9 @@ let examination = null;
 let sending = null;
 let stopFollowing = () => {};
 let bundles = [];
+let sent = [];
 let sentCount = { files: 0, size: 0 };
+let priorTable = null;
 
 startPage(
   async () => {
@@ -23,11 +26,14 @@ startPage(
     fillPriors();
     find("#question").addEventListener("submit", start);
     find("#series-card").addEventListener("change", allowStart);
-    find("#prior").addEventListener("change", () => (find("#prior-ages").hidden = find("#prior").value !== "range"));
+    setUpPrior();
     onLanguage(redraw);
     bundles = (await ask("/api/bundles")).items.filter((bundle) => bundle.usable);
     fillBundles();
-    find("#bundle").addEventListener("change", () => showDemonstration(chosenBundle()?.population === "virtual"));
+    find("#bundle").addEventListener("change", () => {
+      showDemonstration(chosenBundle()?.population === "virtual");
+      redraw();
+    });
     redraw();
     const sent = new URLSearchParams(location.search).get("examination") ?? "";
     if (ID.test(sent)) await resume(sent);
@@ -79,6 +85,7 @@ async function take(files) {
   find("#drop").hidden = true;
   find("#reference").disabled = true;
   find("#sending").hidden = false;
+  sent = files;
   sentCount = { files: files.length, size: files.reduce((sum, file) => sum + file.size, 0) };
   try {
     examination = await ask("/api/examinations", { method: "POST", json: { reference: find("#reference").value.trim() } });
@@ -115,7 +122,7 @@ async function onExamination(short) {
 
 function reset() {
   stopFollowing();
-  [examination, sending] = [null, null];
+  [examination, sending, sent] = [null, null, []];
   for (const input of [find("#files"), find("#folder")]) input.value = "";
   find("#drop").hidden = false;
   find("#reference").disabled = false;
@@ -128,7 +135,7 @@ function redraw() {
   fillPriors();
   fillBundles();
   const state = examination?.state;
-  find("#sent-text").textContent = say("new.sent", { count: number(sentCount.files, 0), size: bytes(sentCount.size) });
+  find("#sent-text").textContent = say(sentCount.files === 1 ? "new.sent_one" : "new.sent", { count: number(sentCount.files, 0), size: bytes(sentCount.size) });
   drawSeries(state);
   const step = canAsk() ? "question" : find("#sent").hidden ? "files" : "series";
   const order = ["files", "series", "question"];
@@ -155,7 +162,7 @@ function drawSeries(state) {
   const suitable = candidates.filter((candidate) => candidate.suitable);
   const others = candidates.filter((candidate) => !candidate.suitable);
   const chosen = before ?? candidates.find((candidate) => candidate.chosen)?.key;
-  lead.textContent = say(seriesLead(suitable.length, chosen), { count: suitable.length });
+  lead.textContent = say(...seriesLead(suitable, chosen));
   list.append(...suitable.map((candidate) => choice(candidate, candidate.key === chosen)));
   if (others.length)
     find("#unsuitable").append(
@@ -164,21 +171,31 @@ function drawSeries(state) {
     );
 }
 
-function seriesLead(count, chosen) {
-  if (count === 0) return "new.none_suitable";
-  if (count === 1) return "new.one_suitable";
-  return chosen ? "new.many_suitable" : "new.tie";
+function seriesLead(suitable, chosen) {
+  const count = suitable.length;
+  if (count === 0) return ["new.none_suitable"];
+  if (count === 1) return [isAnswerable(suitable[0]) ? "new.one_suitable" : "new.one_other_plane"];
+  if (chosen) return ["new.many_suitable", { count }];
+  return ["new.tie", { count: suitable.filter((candidate) => candidate.rank === 1).length }];
+}
+
+/** Say whether the chosen bundle answers for the plane of a series, as far as both are known. */
+function isAnswerable(candidate) {
+  const planes = chosenBundle()?.planes ?? [];
+  return !candidate.plane || !planes.length || planes.includes(candidate.plane);
 }
 
 function unreadable(lead) {
   lead.textContent = "";
   const { code, message } = examination.reason ?? { code: "", message: "" };
+  const words = make("p", { text: phrase(shortNames(message)) });
   find("#unsuitable").append(
     make("div", { class: "notice bad", role: "alert" },
       make("p", {}, make("strong", { text: sayReport(`reason.${code}`) || say("state.unreadable") })),
-      make("p", { text: phrase(message) }),
-      make("p", { class: "advice", text: sayReport(`advice.${code}`) })),
+      words,
+      make("p", { class: "advice", text: adviceFor(code, examination.series) })),
   );
+  withNames(message, sent).then((text) => (words.textContent = phrase(text)));
 }
 
 function choice(candidate, checked) {
@@ -186,7 +203,12 @@ function choice(candidate, checked) {
   const title = candidate.description || say("new.no_description");
   const spacing = candidate.spacing_mm.map((value) => number(value, 2)).join(" × ");
   const facts = make("ul", {}, ...candidate.reasons.map((reason) => make("li", { text: phrase(reason) })));
-  const badge = candidate.suitable
+  if (!isAnswerable(candidate)) {
+    const planes = chosenBundle().planes.map((plane) => say(`plane.${plane}`)).join(say("unit.comma"));
+    facts.prepend(make("li", { text: say("new.other_plane", { plane: say(`plane.${candidate.plane}`), planes }) }));
+  }
+  const fits = candidate.suitable && isAnswerable(candidate);
+  const badge = fits
     ? make("span", { class: candidate.rank === 1 ? "badge good" : "badge", text: say("new.rank", { rank: candidate.rank ?? "–" }) })
     : make("span", { class: "badge warn", text: say("new.not_suitable") });
   return make("li", {}, make("label", {},
@@ -209,6 +231,7 @@ function allowStart() {
 async function start(event) {
   event.preventDefault();
   hideError();
+  if (!isFilledIn()) return;
   find("#start").disabled = true;
   try {
     await ask(`/api/examinations/${examination.id}/runs`, { method: "POST", json: question() });
@@ -219,6 +242,18 @@ async function start(event) {
   }
 }
 
+/** Say whether the browser takes every field; the first that it does not is opened, marked and explained. */
+function isFilledIn() {
+  const fields = [...find("#question").elements];
+  for (const field of fields) field.toggleAttribute("aria-invalid", false);
+  const wrong = fields.find((field) => !field.checkValidity());
+  if (!wrong) return true;
+  wrong.closest("details")?.setAttribute("open", "");
+  wrong.setAttribute("aria-invalid", "true");
+  wrong.reportValidity();
+  return false;
+}
+
 function question() {
   return {
     series: document.querySelector('input[name="series"]:checked').value,
@@ -226,7 +261,7 @@ function question() {
     height_cm: numberOf("#height"),
     weight_kg: numberOf("#weight"),
     thresholds: thresholds(),
-    prior: prior(),
+    ...prior(),
     question: find("#asked").value.trim() || null,
     legal_basis: find("#basis").value.trim() || null,
     consent: find("#consent").value.trim() || null,
@@ -240,7 +275,10 @@ function question() {
 
 function thresholds() {
   const ticked = [...document.querySelectorAll("#thresholds input:checked")].map((input) => Number(input.value));
-  const written = find("#other-thresholds").value.split(/[,;，；、\s]+/).filter(Boolean).map(Number);
+  const text = find("#other-thresholds").value;
+  // Half of the world writes thirteen and a half as 13,5.
+  if (/\d,\d/.test(text)) throw new Error(say("question.thresholds_comma", { written: text.trim() }));
+  const written = text.split(/[,;，；、\s]+/).filter(Boolean).map(Number);
   if (written.some((age) => !Number.isFinite(age))) throw new Error(say("question.thresholds_wrong"));
   const all = [...new Set([...ticked, ...written])].sort((one, other) => one - other);
   if (!all.length) throw new Error(say("question.thresholds_none"));
@@ -249,10 +287,40 @@ function thresholds() {
 
 function prior() {
   const chosen = find("#prior").value;
-  if (chosen !== "range") return chosen || null;
+  if (chosen === "table") {
+    if (!priorTable) throw new Error(say("question.prior_table_wrong"));
+    return { prior_table: priorTable };
+  }
+  if (chosen !== "range") return { prior: chosen || null };
   const [low, high] = [numberOf("#prior-low"), numberOf("#prior-high")];
   if (low === null || high === null || low >= high) throw new Error(say("question.prior_wrong"));
-  return `uniform:${low}-${high}`;
+  return { prior: `uniform:${low}-${high}` };
+}
+
+function setUpPrior() {
+  find("#prior").addEventListener("change", () => {
+    find("#prior-ages").hidden = find("#prior").value !== "range";
+    find("#prior-file").hidden = find("#prior").value !== "table";
+  });
+  find("#prior-table").addEventListener("change", async (event) => {
+    const [file] = event.target.files;
+    priorTable = file ? knots(await file.text()) : null;
+    find("#prior-told").textContent = priorTable ? say("question.prior_table_read", { count: priorTable.length }) : say("question.prior_table_wrong");
+  });
+}
+
+/** Read a table of ages and weights, as `--prior` does; null where it is none. */
+function knots(text) {
+  const [head, ...lines] = text.replace(/^\uFEFF/, "").split(/\r?\n/).filter((line) => line.trim());
+  const columns = (head ?? "").split(",").map((name) => name.trim());
+  const [age, weight] = ["age_years", "weight"].map((name) => columns.indexOf(name));
+  const rows = lines.map((line) => line.split(",")).map((cells) => ({ age_years: figure(cells[age]), weight: figure(cells[weight]) }));
+  const isWhole = age >= 0 && weight >= 0 && rows.length >= 2 && rows.every((row) => Number.isFinite(row.age_years) && Number.isFinite(row.weight));
+  return isWhole ? rows : null;
+}
+
+function figure(cell) {
+  return cell?.trim() ? Number(cell) : NaN;
 }
 
 function numberOf(selector) {
@@ -272,6 +340,7 @@ function fillPriors() {
     ["", say("prior.default")],
     [`uniform:${KNOWN_AGES}`, say("prior.uniform", { ages: KNOWN_AGES.replace("-", "–") })],
     ["range", say("prior.own_range")],
+    ["table", say("prior.own_table")],
   ]);
 }
 
