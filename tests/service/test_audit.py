@@ -91,6 +91,42 @@ def test_what_was_tampered_with_is_found(written: Journal, statement: str, words
         written.verify()
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE audit SET who = x'00ff' WHERE number = 2", "UPDATE settings SET value = 'none' WHERE name = 'audit_head'"],
+)
+def test_what_cannot_be_read_any_more_is_a_finding(tmp_path: Path, statement: str) -> None:
+    journal = open_journal(sqlite_url(tmp_path / "register.sqlite3"), tmp_path / "audit.head")
+    for number in range(3):
+        with journal.writing() as pen:
+            pen.note("ann", "did", None, number=number)
+    unlocked(journal, statement)
+    with pytest.raises(AuditError, match="cannot be read"):
+        journal.verify()
+
+
+def test_nothing_is_changed_where_the_noted_head_is_damaged(written: Journal) -> None:
+    written.head.write_text("", encoding="ascii")
+    with pytest.raises(AuditError, match=r"'audit\.head' holds no head"), written.writing() as pen:
+        pen.note("ann", "did", None, number=5)
+    written.head.unlink()
+    assert written.verify().number == 4
+
+
+def test_a_change_stays_where_its_head_cannot_be_noted(
+    written: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise OutputError("no room")
+
+    with monkeypatch.context() as full:
+        full.setattr("kneeage.service.audit.write_head", fail)
+        with written.writing() as pen:
+            pen.note("ann", "did", None, number=5)
+    assert "no room" in caplog.text
+    assert (written.verify().number, read_head(written.head).number) == (5, 4)
+
+
 def test_a_cut_that_hides_itself_in_the_database_is_found_by_the_noted_head(written: Journal) -> None:
     with written.engine.connect() as connection:
         third = connection.exec_driver_sql("SELECT hash FROM audit WHERE number = 3").scalar_one()

@@ -281,6 +281,21 @@ def test_purging_removes_images_and_keeps_the_record(door: Door, knee: bytes) ->
     assert door.client.get("/api/audit/verify").json()["whole"] is True
 
 
+def test_words_of_a_purged_examination_lie_in_no_file(door: Door, knee: bytes) -> None:
+    key = door.open("Stachelbeere 1")
+    door.send(key, ("knee.nii.gz", knee))
+    door.ask(key, question="Stachelbeere 2", examiner="Stachelbeere 3")
+
+    def holding() -> set[str]:
+        files = [path for path in door.settings.data.rglob("*") if path.is_file()]
+        return {path.name for path in files if b"Stachelbeere" in path.read_bytes()}
+
+    door.work()
+    assert holding()
+    door.client.post(f"/api/examinations/{key}/purge")
+    assert holding() == set()
+
+
 def test_what_is_old_is_purged(door: Door, knee: bytes) -> None:
     import dataclasses
 

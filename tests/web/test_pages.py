@@ -323,8 +323,10 @@ def labels_of(seen: Seen, answered: dict[str, Any], folder: Path) -> Volume:
 def test_the_brush_works_by_keyboard(seen: Seen, answered: dict[str, Any]) -> None:
     seen.go(f"{answered['path']}/correct")
     seen.page.wait_for_selector("#viewer[data-loaded]")
-    seen.page.click('[data-pen="1"]')
+    seen.page.locator("#size").fill("1")
     seen.page.focus("#viewer")
+    seen.page.keyboard.press("2")
+    assert seen.page.get_attribute('[data-pen="1"]', "aria-pressed") == "true"
     for key in ("ArrowLeft", "Shift+ArrowUp", "Space"):
         seen.page.keyboard.press(key)
     assert seen.page.is_enabled("#estimate")
@@ -459,6 +461,15 @@ def test_a_refused_study_shows_its_reason(seen: Seen, study: list[Path]) -> None
     seen.page.wait_for_selector("#reasons")
     assert "No age is given" in seen.page.inner_text("#reasons")
     assert seen.page.locator("#reasons .advice").first.inner_text()
+    token = seen.page.request.get(f"{seen.base}/api/session").json()["csrf_token"]
+    path = seen.page.url.removeprefix(seen.base)
+    while seen.page.request.post(f"{seen.base}/api{path}/purge", headers={"X-CSRF-Token": token}).status == 409:
+        seen.page.wait_for_timeout(200)  # its documents are being written
+    seen.page.wait_for_selector('[data-state="purged"]')
+    seen.go(path)
+    seen.page.wait_for_selector("#refusal .notice:has-text('removed')")
+    assert not seen.page.is_visible("#problem")
+    assert not seen.page.is_visible("#answer-area")
 
 
 def test_the_language_and_the_theme_switch_and_stay(seen: Seen) -> None:

@@ -195,6 +195,10 @@ def test_an_altered_line_is_found_by_the_command(tmp_path: Path) -> None:
             pen.note("ann", "did", None, number=number)
     head = run("audit", "verify", "--data", str(tmp_path)).stdout.strip()
     assert head.startswith("3:")
+    noted = (tmp_path / "audit.head").read_bytes()
+    (tmp_path / "audit.head").unlink()
+    assert "There is no 'audit.head'" in run("audit", "verify", "--data", str(tmp_path)).stderr
+    (tmp_path / "audit.head").write_bytes(noted)
     with journal.writing() as pen:
         pen.note("ann", "did more")
     assert run("audit", "verify", "--data", str(tmp_path), "--head", head).exit_code == 0
@@ -212,7 +216,10 @@ def test_the_client_in_the_documentation_works(tmp_path: Path, block_bundle: Pat
     client = Path(__file__).parents[2] / "docs" / "web_client.py"
     with serving(tmp_path / "data", "--bundle", str(block_bundle), "--workers", "1") as server:
         command = [sys.executable, str(client), server.address, str(tmp_path / "study"), str(tmp_path / "report.html")]
+        wrong = subprocess.run([*command, "--threshold", "300"], capture_output=True, text=True, timeout=400)
         done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert (wrong.returncode, "Traceback" in wrong.stderr) == (1, False)
+    assert "thresholds" in wrong.stderr
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["outcome"] == "estimated"
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

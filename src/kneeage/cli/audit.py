@@ -36,4 +36,6 @@ def verify_command(
     journal = Journal(open_engine(register_url(data, register)), CaseFiles(data).head)
     found = journal.verify(None if head is None else parse_head(head))
     tell(f"The audit log is whole: {found.number} lines.")
+    if found.number and not journal.head.exists():
+        tell(f"There is no {journal.head.name!r}: lines that are missing at the end are found with --head alone.")
     give(str(found))

@@ -92,6 +92,20 @@ def uniform_prior(low_years: float, high_years: float) -> Prior:
     return Prior(f"uniform:{low_years:g}-{high_years:g}", (low_years, high_years), (1.0, 1.0))
 
 
+def table_prior(name: str, ages_years: Sequence[float], weights: Sequence[float]) -> Prior:
+    """Make a prior of relative frequencies, joined by straight lines, zero outside the first and the last age.
+
+    Args:
+        name: How results call it.
+        ages_years: Ages, rising.
+        weights: How frequent each is.
+
+    Raises:
+        UsageError: The values do not make a distribution.
+    """
+    return _validated(Prior(name, tuple(ages_years), tuple(weights)))
+
+
 def parse_prior(text: str) -> Prior:
     """Read a prior as the user gives it.
 
@@ -111,7 +125,7 @@ def parse_prior(text: str) -> Prior:
     """
     if text.startswith(_UNIFORM):
         return _parse_uniform(text)
-    return _validated(_read_csv(Path(text)))
+    return _read_csv(Path(text))
 
 
 def fit_prior(prior: Prior, edges_years: Sequence[float]) -> FittedPrior:
@@ -195,7 +209,7 @@ def _parse_uniform(text: str) -> Prior:
 
 
 def _read_csv(path: Path) -> Prior:
-    """Read a prior from a CSV file; the values are not judged yet."""
+    """Read a prior from a CSV file."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))
@@ -204,15 +218,17 @@ def _read_csv(path: Path) -> Prior:
         raise UsageError(f"the prior {str(path)!r} is neither a known form nor a readable file; {_FORMS}") from None
     except (KeyError, TypeError, ValueError, csv.Error):
         raise UsageError(f"the prior file {path.name!r} needs two columns of numbers, age_years,weight") from None
-    return Prior(path.name, ages, weights)
+    return table_prior(path.name, ages, weights)
 
 
 def _validated(prior: Prior) -> Prior:
     """Refuse values that do not make a distribution."""
     if len(prior.ages_years) < 2 or not _rises(prior.ages_years) or prior.ages_years[0] < 0:
-        raise UsageError(f"the prior file {prior.name!r} needs at least two ages, from 0 years on, each above the last")
+        raise UsageError(
+            f"the prior {prior.name!r} needs at least two ages, from 0 years on, each above the last"
+        )
     if not all(math.isfinite(weight) and weight >= 0 for weight in prior.weights) or not any(prior.weights):
-        raise UsageError(f"the prior file {prior.name!r} needs weights that are not negative, and one above 0")
+        raise UsageError(f"the prior {prior.name!r} needs weights that are not negative, and one above 0")
     return prior
 
 

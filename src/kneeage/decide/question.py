@@ -11,7 +11,7 @@ from kneeage.core.anatomy import Sex
 from kneeage.core.errors import UsageError
 from kneeage.core.manifest import BundleManifest
 from kneeage.core.result import SubjectReport
-from kneeage.decide.prior import FittedPrior, fit_prior, parse_prior, uniform_prior
+from kneeage.decide.prior import FittedPrior, Prior, fit_prior, parse_prior, uniform_prior
 from kneeage.decide.ratio import AgeWindows, parse_windows
 
 # Ages at which criminal responsibility widens, and majority. Source: Criminal Law of the PRC, article 17 (12, 14 and
@@ -48,7 +48,7 @@ class Question:
         thresholds: Ages in years to make a statement about.
         ratio_ages: Windows of age to compare by a likelihood ratio, beside those around each threshold, such as
             ``"14-18:18-22"``; see `parse_windows`.
-        prior: ``"uniform:LOW-HIGH"`` or a CSV file of ages and weights; None: uniform over the bundle's ages.
+        prior: ``"uniform:LOW-HIGH"``, a CSV file of ages and weights, or a prior; None: uniform over the bundle's ages.
         question: The examiner's question, copied to the report.
         legal_basis: Its legal basis, copied to the report.
         consent: Who consented to the examination, and how, copied to the report.
@@ -64,7 +64,7 @@ class Question:
     weight_kg: float | None = None
     thresholds: Sequence[float] = DEFAULT_THRESHOLDS_YEARS
     ratio_ages: str | None = None
-    prior: str | None = None
+    prior: str | Prior | None = None
     question: str | None = None
     legal_basis: str | None = None
     consent: str | None = None
@@ -95,7 +95,8 @@ class Question:
 
     def prior_for(self, manifest: BundleManifest) -> FittedPrior:
         """Put the prior on a bundle's age bins."""
-        prior = parse_prior(self.prior) if self.prior else uniform_prior(*manifest.age_range_years)
+        given = parse_prior(self.prior) if isinstance(self.prior, str) and self.prior else self.prior
+        prior = given if isinstance(given, Prior) else uniform_prior(*manifest.age_range_years)
         return fit_prior(prior, manifest.age_edges_years)
 
     def report(self) -> SubjectReport:

@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, delete, desc, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from kneeage.core.errors import KneeAgeError, OutputError
 from kneeage.service.tables import AUDIT, SETTINGS, steady, writing
 
 FIRST_HASH = "0" * 64
 
+_log = logging.getLogger(__name__)
 _HEAD = "audit_head"
 _SEALED = ("number", "time", "who", "action", "examination", "facts", "previous")
 _ROWS_AT_ONCE = 1000
@@ -87,7 +90,12 @@ class Journal:
 
     @contextmanager
     def writing(self) -> Iterator[Pen]:
-        """Give what writes changes and lines; all of it is committed at the end, or nothing."""
+        """Give what writes changes and lines; all of it is committed at the end, or nothing.
+
+        Raises:
+            AuditError: The file of the newest hash holds none; nothing is changed.
+        """
+        read_head(self.head)
         with writing(self.engine) as connection:
             pen = Pen(connection)
             yield pen
@@ -98,17 +106,28 @@ class Journal:
         """Check every line, against the noted head too.
 
         Raises:
-            AuditError: A line was altered, or is missing.
+            AuditError: A line was altered, or is missing, or the log cannot be read.
         """
-        with steady(self.engine) as connection:
-            noted = read_head(self.head)
-            head = verify(connection, noted)
-            return head if known is None else verify(connection, known)
+        try:
+            with steady(self.engine) as connection:
+                head = verify(connection, read_head(self.head))
+                return head if known is None else verify(connection, known)
+        except (TypeError, ValueError, SQLAlchemyError) as error:
+            if isinstance(error, AuditError):
+                raise
+            words = f"the audit log cannot be read ({type(error).__name__}): a line or a table is not as it was written"
+            raise AuditError(words) from error
 
     def _note_head(self) -> None:
-        """Note the newest hash in the file; the writer's place keeps an older one from coming after a newer one."""
-        with writing(self.engine) as connection:
-            write_head(self.head, _noted(connection))
+        """Note the newest hash in the file; the writer's place keeps an older one from coming after a newer one.
+
+        What was committed stays so where the file cannot be written: the next line is noted in its place.
+        """
+        try:
+            with writing(self.engine) as connection:
+                write_head(self.head, _noted(connection))
+        except OutputError as error:
+            _log.warning("the newest line of the audit log was not noted: %s", error)
 
 
 class Pen:
@@ -213,9 +232,15 @@ def read_head(path: Path) -> Head:
     Raises:
         AuditError: The file holds no head.
     """
-    with suppress(FileNotFoundError):
+    try:
         return parse_head(path.read_text(encoding="ascii", errors="replace"))
-    return Head(0, FIRST_HASH)
+    except FileNotFoundError:
+        return Head(0, FIRST_HASH)
+    except AuditError as error:
+        raise AuditError(
+            f"{path.name!r} holds no head of the audit log: put one back that was noted elsewhere "
+            "('kneeage audit verify' gives it), or take the file away and have the log verified"
+        ) from error
 
 
 def parse_head(text: str) -> Head:

@@ -21,6 +21,7 @@ from kneeage.core.anatomy import Sex
 from kneeage.core.errors import BundleError, InputRefusedError, KneeAgeError, OutputError
 from kneeage.core.result import RESULT_FILE, Outcome
 from kneeage.core.volume import Volume
+from kneeage.decide.prior import Prior, table_prior
 from kneeage.decide.question import Question
 from kneeage.io.nifti import read_values
 from kneeage.io.output import whole_folder
@@ -238,7 +239,7 @@ class Desk:
         series = load(self.files.source(task.examination), task.question.get("series"))
         return self._examiner(_bundle_of(task)).examine(
             series,
-            question_of(task.question, self.files.folder),
+            question_of(task.question),
             labels=self._corrected(task, number, series.volume),
             progress=progress,
         )
@@ -251,7 +252,7 @@ class Desk:
             return RunEnd(RunState.FAILED, reason=trouble(error))
         place = self._place(task)
         with whole_folder(place) as whole:
-            write_result(refused(error, question_of(task.question, self.files.folder)), whole)
+            write_result(refused(error, question_of(task.question)), whole)
         return self._end_of(task, place, RunState.REFUSED)
 
     def _end_of(self, task: Task, place: Path, done: RunState) -> RunEnd:
@@ -313,16 +314,11 @@ def candidates(found: list[Candidate]) -> list[dict[str, Any]]:
     return [_candidate(one, is_chosen=one.rank == 1 and one.suitable and not is_open) for one in listed]
 
 
-def question_of(asked: dict[str, Any], folder: Path) -> Question:
-    """Make the question of a run's JSON.
-
-    Args:
-        asked: As the register has it.
-        folder: Where a prior that is given as a table is written to; its name is the hash of its content.
-    """
+def question_of(asked: dict[str, Any]) -> Question:
+    """Make the question of a run's JSON, as the register has it."""
     sex = asked.get("sex")
     plain = {name: asked[name] for name in _QUESTION if asked.get(name) is not None}
-    return Question(sex=None if sex is None else Sex(sex), prior=_prior(asked, folder), **plain)
+    return Question(sex=None if sex is None else Sex(sex), prior=_prior(asked), **plain)
 
 
 def _bundle_of(task: Task) -> str:
@@ -349,13 +345,12 @@ def _candidate(one: Candidate, *, is_chosen: bool) -> dict[str, Any]:
     }
 
 
-def _prior(asked: dict[str, Any], folder: Path) -> str | None:
-    """Give the prior as a question takes it; a table is written to a file first."""
+def _prior(asked: dict[str, Any]) -> str | Prior | None:
+    """Give the prior as a question takes it; a table is called by the hash of what it holds."""
     table = asked.get("prior_table")
     if not table:
         return asked.get("prior")
     lines = ["age_years,weight", *(f"{row['age_years']!r},{row['weight']!r}" for row in table)]
     content = "\n".join(lines) + "\n"
-    path = folder / f"prior-{hashlib.sha256(content.encode()).hexdigest()[:16]}.csv"
-    path.write_text(content, encoding="ascii")
-    return str(path)
+    name = f"prior-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    return table_prior(name, [row["age_years"] for row in table], [row["weight"] for row in table])

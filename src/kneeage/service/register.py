@@ -25,8 +25,10 @@ from kneeage.service.cases import (
     StateError,
     UnknownCaseError,
 )
-from kneeage.service.tables import EXAMINATIONS, FILES, RUNS, SETTINGS, reading
+from kneeage.service.tables import EXAMINATIONS, FILES, RUNS, SETTINGS, fold_in, reading
 from kneeage.service.troubles import Trouble
+
+_AT_REST = tuple(set(CaseState) - {*AT_WORK, CaseState.PURGED})
 
 
 class Register:
@@ -144,12 +146,13 @@ class Register:
         """
         with self.journal.writing() as pen:
             state = _state(pen.connection, key)
-            require_state(state, tuple(set(CaseState) - {*AT_WORK, CaseState.PURGED}), "it is at work, or purged")
+            require_state(state, _AT_REST, "it is at work, or its images were removed")
             if is_writing_documents(pen.connection, key):
                 raise StateError("the documents of the examination are being written; ask again in a moment")
             forget_contents(pen.connection, key, self._clock())
             pen.note(who, "purged", key)
         remove()
+        fold_in(self.journal.engine)
         return self.case(key)
 
     def note(self, who: str, action: str, examination: str | None = None, **facts: Any) -> None:
@@ -230,7 +233,7 @@ class Register:
     def _require_orderable(self, connection: Connection, key: str, order: Order) -> None:
         """Refuse work that cannot be done now."""
         state = _state(connection, key)
-        require_state(state, tuple(set(CaseState) - {*AT_WORK, CaseState.PURGED}), "it is at work, or purged")
+        require_state(state, _AT_REST, "it is at work, or its images were removed")
         if _size(connection, key)[0] == 0:
             raise StateError("the examination has no files; send them first")
         where = (RUNS.c.state.in_(WAITING), RUNS.c.kind != RunKind.DOCUMENTS.value)

@@ -168,7 +168,7 @@ def _sqlite(url: str) -> Engine:
     def prepare(connection: object, _entry: ConnectionPoolEntry) -> None:
         """Set up a new connection."""
         connection.isolation_level = None  # type: ignore[attr-defined]
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
             connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
 
     @event.listens_for(engine, "begin")
@@ -219,6 +219,13 @@ def steady(engine: Engine) -> Iterator[Connection]:
     level = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
     with engine.connect().execution_options(**level) as connection, connection.begin():
         yield connection
+
+
+def fold_in(engine: Engine) -> None:
+    """Write what SQLite keeps beside its file into it, so that what was taken out lies in neither."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
 
 
 @contextlib.contextmanager

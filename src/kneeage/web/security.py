@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
 from fastapi.responses import Response
+from fastapi.security import APIKeyCookie, APIKeyHeader
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,6 +33,14 @@ PAGE_POLICY = (
 )
 # Documents of ours, shown by a browser: no script, no form, no origin, no way out.
 DOCUMENT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+
+# For the API's description; sessions are read by `session_of`, tokens by `require_csrf`.
+_SESSION = APIKeyCookie(
+    name=COOKIE, scheme_name="session", auto_error=False, description="set by GET and POST /api/session"
+)
+_TOKEN = APIKeyHeader(
+    name=CSRF_HEADER, scheme_name="token", auto_error=False, description="csrf_token of GET or POST /api/session"
+)
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -177,12 +186,17 @@ def session_of(request: Request) -> Session:
     return session
 
 
-def reader(session: Annotated[Session, Depends(session_of)]) -> str:
+def reader(session: Annotated[Session, Depends(session_of)], _cookie: Annotated[str | None, Security(_SESSION)]) -> str:
     """Give the user of a request that changes nothing."""
     return str(session.user)
 
 
-def writer(request: Request, session: Annotated[Session, Depends(session_of)]) -> str:
+def writer(
+    request: Request,
+    session: Annotated[Session, Depends(session_of)],
+    _cookie: Annotated[str | None, Security(_SESSION)],
+    _token: Annotated[str | None, Security(_TOKEN)],
+) -> str:
     """Give the user of a request that changes something.
 
     Raises:

@@ -180,7 +180,7 @@ function covariates(items) {
   const rows = items.map((item) => [
     say(`covariate.${item.name}`),
     item.value === null ? say("value.unknown") : String(item.value),
-    item.used ? say("covariate.used", { years: changed(item.changed_years) }) : say("covariate.unused"),
+    [item.used ? say("covariate.used", { years: changed(item.changed_years) }) : say("covariate.unused"), item.note && phrase(item.note)].filter(Boolean).join(say("unit.semicolon")),
   ]);
   return table(say("behind.covariates"), [say("covariate.name"), say("covariate.value"), say("covariate.effect")], rows);
 }

@@ -3,7 +3,7 @@
 import { make } from "./dom.js";
 import { level, number, range, say, years } from "./words.js";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [600, 264, 46, 12, 40, 40];
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [600, 270, 46, 12, 40, 46];
 // Labels of limits that are nearer than this stand one above the other.
 const LABEL_WIDTH = 34;
 const TICK_YEARS = 2;
@@ -63,7 +63,7 @@ function axis(x, y, low, high, peak) {
   for (let age = Math.ceil(low / TICK_YEARS) * TICK_YEARS; age <= high; age += TICK_YEARS)
     parts.push(
       make("svg:line", { class: "axis", x1: x(age), x2: x(age), y1: floor, y2: floor + 4 }),
-      text(x(age), floor + 17, number(age, 0)),
+      text(x(age), floor + 22, number(age, 0)),
     );
   parts.push(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 5, say("plot.x")));
   parts.push(text(LEFT - 6, TOP + 4, number(100 * peak, 0), "end"), text(LEFT - 6, floor + 1, "0", "end"));

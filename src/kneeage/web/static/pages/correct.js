@@ -21,6 +21,7 @@ let changes = 0;
 let pen = LOOK;
 let last = null;
 let cursor = null;
+let hasCursor = false;
 let compared = null;
 let isCompared = false;
 let waitingFor = null;
@@ -48,7 +49,10 @@ async function load() {
   const wanted = Number(new URLSearchParams(location.search).get("run"));
   const usable = examination.runs.filter((run) => ["image.nii.gz", "labels.nii.gz"].every((name) => run.files.includes(name)));
   base = usable.find((run) => run.number === wanted) ?? usable[usable.length - 1];
-  if (!base) throw new Error(say("correct.nothing"));
+  if (!base) {
+    find(".two").hidden = true;
+    throw new Error(say("correct.nothing"));
+  }
   showDemonstration(base.bundle?.population === "virtual");
   const file = (name) => `/api/examinations/${id}/runs/${base.number}/files/${name}`;
   const result = await ask(`/api/examinations/${id}/runs/${base.number}/result`);
@@ -113,7 +117,8 @@ function dab(column, row) {
   for (let y = Math.floor(row - radius); y <= row + radius; y += 1) {
     for (let x = Math.floor(column - radius); x <= column + radius; x += 1) {
       if (x < 0 || y < 0 || x >= viewer.columns || y >= viewer.rows) continue;
-      if (Math.hypot(x + 0.5 - column, y + 0.5 - row) <= radius) paintPixel(viewer.index(x, y));
+      const isUnder = x === Math.floor(column) && y === Math.floor(row);
+      if (isUnder || Math.hypot(x + 0.5 - column, y + 0.5 - row) <= radius) paintPixel(viewer.index(x, y));
     }
   }
 }
@@ -166,11 +171,12 @@ function setUpKeys() {
   onLanguage(name);
   area.addEventListener("focus", () => {
     if (!area.matches(":focus-visible")) return;
-    cursor ??= [viewer.columns / 2, viewer.rows / 2];
+    cursor ??= middle();
+    hasCursor = true;
     viewer.draw();
   });
   area.addEventListener("blur", () => {
-    cursor = null;
+    hasCursor = false;
     viewer.draw();
   });
   area.addEventListener("keydown", onKey);
@@ -182,18 +188,25 @@ function onKey(event) {
   if (event.key in moves) moveCursor(moves[event.key], event.shiftKey ? FAST_STEP : 1);
   else if (event.key in slices) viewer.goTo(viewer.slice + slices[event.key]);
   else if (event.key === " ") paintAtCursor();
+  else if (/^[1-6]$/.test(event.key)) choosePen(Number(document.querySelectorAll("#brushes button")[event.key - 1].dataset.pen));
   else if (event.key === "z" && (event.ctrlKey || event.metaKey)) undo();
   else return;
   event.preventDefault();
 }
 
+/** The middle of the picture, in the middle of a pixel. */
+function middle() {
+  return [viewer.columns, viewer.rows].map((count) => Math.floor(count / 2) + 0.5);
+}
+
 /** Move the cursor as it is seen: the image may run the other way than its columns and rows. */
 function moveCursor([x, y], step) {
-  cursor ??= [viewer.columns / 2, viewer.rows / 2];
+  cursor ??= middle();
+  hasCursor = true;
   const [from, right, down] = [viewer.place(0, 0), viewer.place(1, 0), viewer.place(0, 1)];
   const columnSign = Math.sign(right[0] - from[0]) || 1;
   const rowSign = Math.sign(down[1] - from[1]) || 1;
-  const clip = (value, count) => Math.min(Math.max(value, 0), count - 1);
+  const clip = (value, count) => Math.min(Math.max(value, 0.5), count - 0.5);
   cursor = [clip(cursor[0] + x * columnSign * step, viewer.columns), clip(cursor[1] + y * rowSign * step, viewer.rows)];
   viewer.draw();
 }
@@ -207,7 +220,7 @@ function paintAtCursor() {
 }
 
 function drawCursor(context, place) {
-  if (!cursor) return;
+  if (!hasCursor) return;
   const [x, y] = place(cursor[0], cursor[1]);
   const arm = 9 * (globalThis.devicePixelRatio || 1);
   context.beginPath();
@@ -240,6 +253,7 @@ async function estimate() {
     const path = `/api/examinations/${id}/corrections?base=${base.number}&content=plates`;
     const run = await ask(path, { method: "POST", body, type: "application/octet-stream" });
     waitingFor = run.number;
+    viewer.area.focus();
     showProgress(run);
     announce(say("correct.sent"));
   } catch (error) {

@@ -48,9 +48,16 @@ async function readAnew() {
   if (newest !== null && last?.number > newest) chosen = last.number;
   newest = last?.number ?? 0;
   const wanted = finished.find((run) => run.number === chosen) ?? last;
-  if (wanted && wanted.number !== shown?.number) await show(wanted);
+  if (examination.state === "purged") putAway();
+  else if (wanted && wanted.number !== shown?.number) await show(wanted);
   else if (wanted) takeDocuments(wanted);
   draw();
+}
+
+/** Nothing is left to show of an examination whose images were removed. */
+function putAway() {
+  [result, shown, compared] = [null, null, null];
+  find("#answer-area").hidden = true;
 }
 
 /** Show one version: its result, and its volumes where it has them. */
@@ -69,6 +76,7 @@ async function show(run) {
 /** Take in that documents of the shown version were made meanwhile. */
 function takeDocuments(run) {
   const isNew = !has("explanation.nii.gz") && run.files.includes("explanation.nii.gz");
+  if (shown.documents?.state !== "done" && run.documents?.state === "done") announce(say("examination.documents_ready"));
   shown = run;
   if (isNew && viewer?.isLoaded) showExplanation().catch(showError);
 }

@@ -9,6 +9,7 @@ import { ASKABLE } from "../progress.js";
 import { bytes, language, letter, number, onLanguage, phrase, say, sayReport, shortNames } from "../words.js";
 
 const THRESHOLDS = [12, 14, 16, 18];
+const OLDEST_LIMIT = 120;
 const KNOWN_AGES = "8-26";
 const ID = /^[0-9a-f]{32}$/;
 let examination = null;
@@ -93,6 +94,7 @@ async function take(files) {
     examination = await ask(`/api/examinations/${examination.id}/inspect`, { method: "POST" });
     find("#sending").hidden = true;
     find("#sent").hidden = false;
+    find("#again").focus();
     stopFollowing = follow(examination.id, onExamination);
   } catch (error) {
     reset();
@@ -279,7 +281,7 @@ function thresholds() {
   // Half of the world writes thirteen and a half as 13,5.
   if (/\d,\d/.test(text)) throw new Error(say("question.thresholds_comma", { written: text.trim() }));
   const written = text.split(/[,;，；、\s]+/).filter(Boolean).map(Number);
-  if (written.some((age) => !Number.isFinite(age))) throw new Error(say("question.thresholds_wrong"));
+  if (written.some((age) => !(age > 0 && age <= OLDEST_LIMIT))) throw new Error(say("question.thresholds_wrong"));
   const all = [...new Set([...ticked, ...written])].sort((one, other) => one - other);
   if (!all.length) throw new Error(say("question.thresholds_none"));
   return all;
