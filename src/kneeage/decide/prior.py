@@ -224,9 +224,7 @@ def _read_csv(path: Path) -> Prior:
 def _validated(prior: Prior) -> Prior:
     """Refuse values that do not make a distribution."""
     if len(prior.ages_years) < 2 or not _rises(prior.ages_years) or prior.ages_years[0] < 0:
-        raise UsageError(
-            f"the prior {prior.name!r} needs at least two ages, from 0 years on, each above the last"
-        )
+        raise UsageError(f"the prior {prior.name!r} needs at least two ages, from 0 years on, each above the last")
     if not all(math.isfinite(weight) and weight >= 0 for weight in prior.weights) or not any(prior.weights):
         raise UsageError(f"the prior {prior.name!r} needs weights that are not negative, and one above 0")
     return prior
