@@ -16,6 +16,6 @@ def test_pages_and_a_crowd_are_measured(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "argv", ["bench_web", "--runs", "1", "--clients", "2", "--output", str(wanted)])
     bench_web.main()
     text = wanted.read_text(encoding="utf-8")
-    assert "a virtual study of 24 DICOM files" in text
+    assert "a virtual study of 27 DICOM files" in text
     assert "| examinations answered | 2 of 2 |" in text
     assert "| estimates on record (one each) | 2 |" in text

@@ -295,6 +295,21 @@ def test_a_study_that_is_removed_is_purged_and_its_lines_stay(
     assert not list(spool.folder.rglob("*.dcm"))
 
 
+def test_words_of_a_removed_study_lie_in_no_file_of_the_register(
+    asking: Worker, queue: Queue, spool: Spool, recorder: Recorder, place: RecordPlace
+) -> None:
+    replace(asking, asked={**ASKED, "question": {"examiner": "Stachelbeere"}}).work_once()
+    recorder.catch_up()
+
+    def holding() -> set[str]:
+        return {path.name for path in place.folder.glob("register.sqlite3*") if b"Stachelbeere" in path.read_bytes()}
+
+    assert holding()
+    queue.remove(study_key(study_uid(NAME)), spool.remove)
+    recorder.catch_up()
+    assert holding() == set()
+
+
 def test_a_removed_study_that_is_sent_again_is_examined_again(
     asking: Worker, queue: Queue, spool: Spool, recorder: Recorder, register: Register, tmp_path: Path
 ) -> None:

@@ -376,6 +376,14 @@ def test_what_was_begun_or_cancelled_goes_on(seen: Seen, server: tuple[str, int]
     assert f"{len(study)} files" in seen.page.inner_text("#sent-text")
 
 
+def test_what_is_no_image_says_why(seen: Seen, tmp_path: Path) -> None:
+    wrong = tmp_path / "<img src=x onerror=alert(1)>.dcm"
+    wrong.write_bytes(b"no image at all")
+    seen.drop([wrong])
+    seen.page.wait_for_selector("#unsuitable .notice.bad, #series-lead:has-text('No series')")
+    assert seen.page.is_disabled("#start")
+
+
 def test_what_cannot_be_read_says_why(seen: Seen, tmp_path: Path) -> None:
     wrong = tmp_path / "<img src=x onerror=alert(1)>.nii.gz"
     wrong.write_bytes(b"no image at all")

@@ -95,9 +95,8 @@ class Question:
 
     def prior_for(self, manifest: BundleManifest) -> FittedPrior:
         """Put the prior on a bundle's age bins."""
-        given = parse_prior(self.prior) if isinstance(self.prior, str) and self.prior else self.prior
-        prior = given if isinstance(given, Prior) else uniform_prior(*manifest.age_range_years)
-        return fit_prior(prior, manifest.age_edges_years)
+        prior = self.prior or uniform_prior(*manifest.age_range_years)
+        return fit_prior(prior if isinstance(prior, Prior) else parse_prior(prior), manifest.age_edges_years)
 
     def report(self) -> SubjectReport:
         """Give what the result repeats of the question."""

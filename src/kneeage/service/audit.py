@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, RowMapping, delete, desc, func, inser
 from sqlalchemy.exc import SQLAlchemyError
 
 from kneeage.core.errors import KneeAgeError, OutputError
-from kneeage.service.tables import AUDIT, SETTINGS, steady, writing
+from kneeage.service.tables import AUDIT, SETTINGS, fold_in, steady, writing
 
 FIRST_HASH = "0" * 64
 
@@ -99,6 +99,8 @@ class Journal:
         with writing(self.engine) as connection:
             pen = Pen(connection)
             yield pen
+        if pen.has_forgotten:
+            fold_in(self.engine)
         if pen.head is not None:
             self._note_head()
 
@@ -112,9 +114,9 @@ class Journal:
             with steady(self.engine) as connection:
                 head = verify(connection, read_head(self.head))
                 return head if known is None else verify(connection, known)
+        except AuditError:
+            raise
         except (TypeError, ValueError, SQLAlchemyError) as error:
-            if isinstance(error, AuditError):
-                raise
             words = f"the audit log cannot be read ({type(error).__name__}): a line or a table is not as it was written"
             raise AuditError(words) from error
 
@@ -135,11 +137,15 @@ class Pen:
 
     Args:
         connection: The one writer's.
+
+    Attributes:
+        has_forgotten: Whether words were taken out that must lie nowhere once the transaction has ended.
     """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.head: Head | None = None
+        self.has_forgotten = False
 
     def note(self, who: str, action: str, examination: str | None = None, **facts: Any) -> None:
         """Write a line."""

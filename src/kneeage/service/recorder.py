@@ -258,7 +258,7 @@ class _Clerk:
         key = self.examination(event)
         is_kept = is_ordered(pen.connection, key) or is_writing_documents(pen.connection, key)
         if not is_kept:
-            forget_contents(pen.connection, key, self.clock())
+            forget_contents(pen, key, self.clock())
             self.files.remove(key)
         self._note(pen, event, "removed", workstation="keeps its copy" if is_kept else "purged")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, desc, func, insert, or_, select, update
 
-from kneeage.service.audit import Journal
+from kneeage.service.audit import Journal, Pen
 from kneeage.service.cases import (
     AT_WORK,
     CHOSEN_BUNDLE,
@@ -25,10 +25,8 @@ from kneeage.service.cases import (
     StateError,
     UnknownCaseError,
 )
-from kneeage.service.tables import EXAMINATIONS, FILES, RUNS, SETTINGS, fold_in, reading
+from kneeage.service.tables import EXAMINATIONS, FILES, RUNS, SETTINGS, reading
 from kneeage.service.troubles import Trouble
-
-_AT_REST = tuple(set(CaseState) - {*AT_WORK, CaseState.PURGED})
 
 
 class Register:
@@ -146,13 +144,12 @@ class Register:
         """
         with self.journal.writing() as pen:
             state = _state(pen.connection, key)
-            require_state(state, _AT_REST, "it is at work, or its images were removed")
+            _require_at_rest(state)
             if is_writing_documents(pen.connection, key):
                 raise StateError("the documents of the examination are being written; ask again in a moment")
-            forget_contents(pen.connection, key, self._clock())
+            forget_contents(pen, key, self._clock())
             pen.note(who, "purged", key)
         remove()
-        fold_in(self.journal.engine)
         return self.case(key)
 
     def note(self, who: str, action: str, examination: str | None = None, **facts: Any) -> None:
@@ -233,7 +230,7 @@ class Register:
     def _require_orderable(self, connection: Connection, key: str, order: Order) -> None:
         """Refuse work that cannot be done now."""
         state = _state(connection, key)
-        require_state(state, _AT_REST, "it is at work, or its images were removed")
+        _require_at_rest(state)
         if _size(connection, key)[0] == 0:
             raise StateError("the examination has no files; send them first")
         where = (RUNS.c.state.in_(WAITING), RUNS.c.kind != RunKind.DOCUMENTS.value)
@@ -247,6 +244,12 @@ class Register:
     def _touch(self, connection: Connection, key: str, **values: Any) -> None:
         """Change an examination, and note when."""
         touch(connection, key, self._clock(), **values)
+
+
+def _require_at_rest(state: CaseState) -> None:
+    """Refuse what cannot be done with an examination that is at work or was purged."""
+    allowed = tuple(set(CaseState) - {*AT_WORK, CaseState.PURGED})
+    require_state(state, allowed, "it is at work, or its images were removed")
 
 
 def queued(key: str, who: str, order: Order, number: int | None, now: float) -> dict[str, Any]:
@@ -281,17 +284,18 @@ def without_work(connection: Connection, key: str) -> dict[str, Any]:
     return none if row is None else dict(row)
 
 
-def forget_contents(connection: Connection, key: str, now: float) -> None:
+def forget_contents(pen: Pen, key: str, now: float) -> None:
     """Purge an examination in the register: reference, series, questions and names of files go, the rest stays.
 
     Documents that nobody has begun to write are taken out of the line.
     """
     where = (RUNS.c.examination == key, RUNS.c.kind == RunKind.DOCUMENTS.value, RUNS.c.state == RunState.QUEUED.value)
-    connection.execute(update(RUNS).where(*where).values(state=RunState.CANCELLED.value))
+    pen.connection.execute(update(RUNS).where(*where).values(state=RunState.CANCELLED.value))
     gone: dict[str, Any] = {"state": CaseState.PURGED.value, "series": None, "notes": [], "reference": ""}
-    touch(connection, key, now, **gone, reason_message=None)
+    touch(pen.connection, key, now, **gone, reason_message=None)
     blank: dict[str, Any] = {"question": {}, "files": [], "reason_message": None}
-    connection.execute(update(RUNS).where(RUNS.c.examination == key).values(**blank))
+    pen.connection.execute(update(RUNS).where(RUNS.c.examination == key).values(**blank))
+    pen.has_forgotten = True
 
 
 def is_ordered(connection: Connection, key: str) -> bool:

@@ -36,8 +36,8 @@ startPage(
       redraw();
     });
     redraw();
-    const sent = new URLSearchParams(location.search).get("examination") ?? "";
-    if (ID.test(sent)) await resume(sent);
+    const begun = new URLSearchParams(location.search).get("examination") ?? "";
+    if (ID.test(begun)) await resume(begun);
   },
   { report: true },
 );

@@ -1,5 +1,0 @@
-// A page that is not there.
-
-import { startPage } from "../frame.js";
-
-startPage(async () => {});

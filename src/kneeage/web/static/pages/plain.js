@@ -1,0 +1,5 @@
+// A page that the server has lettered whole: a model card, or that there is no such page.
+
+import { startPage } from "../frame.js";
+
+startPage(async () => {});
