@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import numpy as np
 
@@ -67,6 +67,9 @@ from kneeage.io.read import load
 from kneeage.io.series import LoadedSeries
 from kneeage.prepare.plane import plane_of
 from kneeage.prepare.recipe import Prepared, load_recipe, prepare
+
+if TYPE_CHECKING:
+    from kneeage.report.panels import Shown
 
 LABELS_FILE, PREVIEW_FILE, REPORT_FILE = "labels.nii.gz", "preview.png", "report.html"
 EXPLANATION_FILE, PDF_FILE = "explanation.png", "report.pdf"
@@ -461,10 +464,8 @@ def write_documents(
     from kneeage.report.figures import preview_png
     from kneeage.report.heat import explanation_png
 
-    result, image = examination.result, examination.image
-    labels = examination.labels
-    shown = image.with_array(np.zeros(image.array.shape, dtype=np.uint8)) if labels is None else labels
-    preview, page = preview_png(result, image, shown, lang), _report_page(examination, shown, lang)
+    result, labels, shown = examination.result, examination.labels, _shown(examination)
+    preview, page = preview_png(result, shown, lang), _report_page(examination, shown, lang)
     printed = _report_pdf(page, lang) if pdf else None
     write_dicom = None if dicom is None else _dicom_writer(examination, preview, printed, lang, dicom)
     with whole_folder(Path(folder)) as whole:
@@ -474,9 +475,7 @@ def write_documents(
         if printed is not None:
             (whole / PDF_FILE).write_bytes(printed)
         if examination.explanation is not None:
-            moved = examination.explanation.moved
-            picture = explanation_png(image, shown, moved, examination.series.plane)
-            (whole / EXPLANATION_FILE).write_bytes(picture)
+            (whole / EXPLANATION_FILE).write_bytes(explanation_png(shown, examination.explanation.moved))
         if labels is not None:
             write_labels(whole / LABELS_FILE, labels, note=label_note(result))
         if write_dicom is not None:
@@ -547,7 +546,16 @@ class _Evidence:
     seen: Seen
 
 
-def _report_page(examination: Examination, labels: Volume, lang: str) -> str:
+def _shown(examination: Examination) -> Shown:
+    """Give what the documents show: where nothing was labelled, the image alone."""
+    from kneeage.report.panels import Shown
+
+    image, labels = examination.image, examination.labels
+    nothing = np.zeros(image.array.shape, dtype=np.uint8)
+    return Shown(image, image.with_array(nothing) if labels is None else labels, examination.series.plane)
+
+
+def _report_page(examination: Examination, shown: Shown, lang: str) -> str:
     """Write the report as HTML, with what the bundle and the explanation have to show."""
     from kneeage.report.html import Backing, render_html
     from kneeage.report.reference import unpacked
@@ -559,7 +567,7 @@ def _report_page(examination: Examination, labels: Volume, lang: str) -> str:
         moved=None if explained is None else explained.moved,
         knees=[] if bundle is None or file is None else unpacked(bundle.model_bytes(file)),
     )
-    return render_html(examination.result, examination.image, labels, lang, backing)
+    return render_html(examination.result, shown, lang, backing)
 
 
 def _report_pdf(page: str, lang: str) -> bytes:

@@ -27,6 +27,7 @@ from kneeage.core.result import (
     ThresholdReport,
 )
 from kneeage.core.volume import Volume
+from kneeage.report.panels import Shown
 
 VIRTUAL_REASON = "the bundle was trained on a virtual cohort and says nothing about a real subject"
 COLUMNS, ROWS, SLICES = 160, 192, 12
@@ -67,6 +68,18 @@ def image(labels: Volume) -> Volume:
     grey[np.isin(labels.array, (1, 2, 9, 10))] = 90
     noise = np.random.default_rng(7).normal(0, 8, grey.shape)
     return Volume((grey + noise).astype(np.float32), labels.affine)
+
+
+@pytest.fixture(scope="session")
+def shown(image: Volume, labels: Volume) -> Shown:
+    """Both, as the documents show them."""
+    return Shown(image, labels, Plane.CORONAL)
+
+
+@pytest.fixture(scope="session")
+def unlabelled(image: Volume, labels: Volume) -> Shown:
+    """The picture where nothing was labelled."""
+    return Shown(image, labels.with_array(np.zeros_like(labels.array)), Plane.CORONAL)
 
 
 def age_bins(mode: float = 16.5) -> list[AgeProbability]:

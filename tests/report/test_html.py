@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 
 from kneeage.core.result import Outcome, Result
 from kneeage.core.volume import Volume
 from kneeage.report.html import render_html
+from kneeage.report.panels import Shown
 from kneeage.report.words import words
 from tests.report.rich import backing, rich_result
 
@@ -37,15 +37,13 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def render(image: Volume, labels: Volume) -> Callable[..., Page]:
-    return lambda result, lang="en": Page(render_html(result, image, labels, lang))
+def render(shown: Shown) -> Callable[..., Page]:
+    return lambda result, lang="en": Page(render_html(result, shown, lang))
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
-def test_the_file_holds_everything_and_loads_nothing(
-    estimated: Result, image: Volume, labels: Volume, lang: str
-) -> None:
-    text = render_html(estimated, image, labels, lang)
+def test_the_file_holds_everything_and_loads_nothing(estimated: Result, shown: Shown, lang: str) -> None:
+    text = render_html(estimated, shown, lang)
     page = Page(text)
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
     assert len(page.addresses) == 6
@@ -81,13 +79,13 @@ def test_the_report_says_what_a_report_must_say(estimated: Result, render: Calla
         assert needed in said
 
 
-def test_every_printed_page_is_a_draft_of_one_image(estimated: Result, image: Volume, labels: Volume) -> None:
-    text = render_html(estimated, image, labels, "en")
+def test_every_printed_page_is_a_draft_of_one_image(estimated: Result, shown: Shown) -> None:
+    text = render_html(estimated, shown, "en")
     assert f'@bottom-left {{ content: "DRAFT, not signed · kneeage 0.1.0 · image {"ab" * 8}"' in text
 
 
-def test_the_summary_comes_before_any_table(estimated: Result, image: Volume, labels: Volume) -> None:
-    text = render_html(estimated, image, labels, "en")
+def test_the_summary_comes_before_any_table(estimated: Result, shown: Shown) -> None:
+    text = render_html(estimated, shown, "en")
     assert text.index("Most probable age 16.5 years;") < text.index("<table")
 
 
@@ -129,9 +127,8 @@ def test_an_abstention_shows_its_reasons_and_no_number(abstained: Result, render
     assert "Age limits" not in page.words
 
 
-def test_an_image_without_labels_is_shown_alone(abstained: Result, image: Volume, labels: Volume) -> None:
-    nothing = Volume(np.zeros_like(labels.array), labels.affine)
-    page = Page(render_html(abstained, image, nothing, "en"))
+def test_an_image_without_labels_is_shown_alone(abstained: Result, unlabelled: Shown) -> None:
+    page = Page(render_html(abstained, unlabelled, "en"))
     assert len(page.addresses) == 3
     assert "with outlines" not in page.words
 
@@ -140,7 +137,7 @@ def test_a_report_without_image_says_so(abstained: Result) -> None:
     refused = abstained.model_copy(
         update={"outcome": Outcome.REFUSED, "series": None, "quality": None, "software": None}
     )
-    assert "No image can be shown." in Page(render_html(refused, None, None, "en")).words
+    assert "No image can be shown." in Page(render_html(refused, None, "en")).words
 
 
 def test_a_bundle_of_real_subjects_carries_no_watermark(
@@ -155,8 +152,8 @@ def test_a_bundle_of_real_subjects_carries_no_watermark(
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
-def test_the_fullest_report_shows_all_there_is(estimated: Result, image: Volume, labels: Volume, lang: str) -> None:
-    page = Page(render_html(rich_result(estimated), image, labels, lang, backing(labels)))
+def test_the_fullest_report_shows_all_there_is(estimated: Result, labels: Volume, shown: Shown, lang: str) -> None:
+    page = Page(render_html(rich_result(estimated), shown, lang, backing(labels)))
     say = words(lang)
     assert len(page.addresses) == 3 * 3 + 3
     for key in ("errors.heading", "images.heat", "reference.virtual", "population.outside", "sign.second"):
@@ -167,12 +164,12 @@ def test_the_fullest_report_shows_all_there_is(estimated: Result, image: Volume,
 
 
 def test_knees_of_real_people_are_not_called_computer_generated(
-    estimated: Result, image: Volume, labels: Volume
+    estimated: Result, labels: Volume, shown: Shown
 ) -> None:
     rich = rich_result(estimated)
     assert rich.bundle is not None
     real = rich.model_copy(update={"bundle": rich.bundle.model_copy(update={"population": "hospital A"})})
-    said = Page(render_html(real, image, labels, "en", backing(labels))).words
+    said = Page(render_html(real, shown, "en", backing(labels))).words
     assert "Typical knees of the population" in said
     assert "Computer-generated" not in said
 
@@ -186,10 +183,9 @@ def test_a_bundle_without_reference_knees_is_said_to_have_none(
 
 
 def test_the_explanation_of_an_image_without_labels_is_the_second_picture(
-    abstained: Result, image: Volume, labels: Volume
+    abstained: Result, labels: Volume, unlabelled: Shown
 ) -> None:
-    nothing = Volume(np.zeros_like(labels.array), labels.affine)
-    text = render_html(abstained, image, nothing, "en", backing(labels))
+    text = render_html(abstained, unlabelled, "en", backing(labels))
     assert "with what moves the answer" in text
     assert "with the outlines" not in text
 
@@ -199,9 +195,9 @@ def test_the_document_stays_a_draft_until_both_have_signed(estimated: Result, re
 
 
 def test_a_missing_explanation_map_is_said(
-    estimated: Result, abstained: Result, image: Volume, labels: Volume, render: Callable[..., Page]
+    estimated: Result, abstained: Result, labels: Volume, render: Callable[..., Page], shown: Shown
 ) -> None:
     said = "This report holds no explanation map"
     assert said in render(estimated).words
     assert said not in render(abstained).words
-    assert said not in render_html(estimated, image, labels, "en", backing(labels))
+    assert said not in render_html(estimated, shown, "en", backing(labels))

@@ -17,6 +17,7 @@ from kneeage.core.volume import Volume
 from kneeage.report import pdf
 from kneeage.report.fonts import chinese_font
 from kneeage.report.html import render_html
+from kneeage.report.panels import Shown
 from kneeage.report.words import LANGUAGES, words
 from tests.report.printed import read, require_clean_layout, require_typefaces
 from tests.report.rich import backing, rich_result
@@ -28,14 +29,14 @@ NEEDED = {
 
 
 @pytest.fixture
-def print_report(image: Volume, labels: Volume, tmp_path: Path) -> Callable[[Result, str], Path]:
+def print_report(labels: Volume, shown: Shown, tmp_path: Path) -> Callable[[Result, str], Path]:
     pytest.importorskip("weasyprint")
 
     def write(result: Result, lang: str) -> Path:
         if lang == "zh" and chinese_font() is None:
             pytest.skip("no Chinese typeface on this machine")
         file = tmp_path / "report.pdf"
-        file.write_bytes(pdf.pdf_bytes(render_html(result, image, labels, lang, backing(labels))))
+        file.write_bytes(pdf.pdf_bytes(render_html(result, shown, lang, backing(labels))))
         return file
 
     return write
@@ -79,10 +80,10 @@ def test_an_abstention_fits_two_pages(
 
 @pytest.mark.parametrize("left_out", [{"knees": []}, {"moved": None}])
 def test_where_less_is_shown_slices_are_larger_and_the_pages_no_more(
-    estimated: Result, image: Volume, labels: Volume, tmp_path: Path, left_out: dict[str, object]
+    estimated: Result, labels: Volume, shown: Shown, tmp_path: Path, left_out: dict[str, object]
 ) -> None:
     pytest.importorskip("weasyprint")
-    page = render_html(rich_result(estimated), image, labels, "en", replace(backing(labels), **left_out))  # type: ignore[arg-type]
+    page = render_html(rich_result(estimated), shown, "en", replace(backing(labels), **left_out))  # type: ignore[arg-type]
     assert 'class="slices"' in page
     (tmp_path / "report.pdf").write_bytes(pdf.pdf_bytes(page))
     assert re.search(r"Pages:\s+3\n", read("pdfinfo", str(tmp_path / "report.pdf")))

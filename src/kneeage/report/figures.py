@@ -11,12 +11,11 @@ from io import BytesIO
 
 from PIL import Image, ImageDraw
 
-from kneeage.core.anatomy import LABEL_COLOURS, Label, Plane
+from kneeage.core.anatomy import LABEL_COLOURS, Label
 from kneeage.core.result import Result
-from kneeage.core.volume import Volume
 from kneeage.report.ageplot import AgePlot, age_plot
 from kneeage.report.fonts import font_for, picture_lang
-from kneeage.report.panels import ByteArray, Line, Panel, panels
+from kneeage.report.panels import ByteArray, Line, Panel, Shown
 from kneeage.report.summary import is_virtual
 from kneeage.report.words import Words, words
 
@@ -48,13 +47,12 @@ Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 
 
-def preview_png(result: Result, image: Volume, labels: Volume, lang: str) -> bytes:
+def preview_png(result: Result, shown: Shown, lang: str) -> bytes:
     """Draw the preview: slices with and without outlines, a legend and the age distribution.
 
     Args:
         result: The answer.
-        image: Grey values on the source grid, shape (1, I, J, K).
-        labels: Label values on the source grid, shape (1, I, J, K).
+        shown: Its image and labels.
         lang: Language of the few words, ``"en"`` or ``"zh"``; English where no Chinese typeface is found.
 
     Returns:
@@ -64,11 +62,10 @@ def preview_png(result: Result, image: Volume, labels: Volume, lang: str) -> byt
         UsageError: The language is not one of the report's.
     """
     say = words(lang)
-    shown = panels(image, labels, plane_of(result))
-    sheet = _Sheet.of(say if picture_lang(lang) == lang else words("en"), shown)
+    sheet = _Sheet.of(say if picture_lang(lang) == lang else words("en"), shown.panels)
     _draw_header(sheet, result)
-    _draw_panels(sheet, shown)
-    if shown[0].drawn is not None:
+    _draw_panels(sheet, shown.panels)
+    if shown.panels[0].drawn is not None:
         _draw_legend(sheet)
     plot = age_plot(result)
     if plot is not None:
@@ -79,11 +76,6 @@ def preview_png(result: Result, image: Volume, labels: Volume, lang: str) -> byt
 def panel_pictures(panel: Panel) -> list[bytes]:
     """Give one slice as PNG files with body sides and scale bar: alone, then with outlines where there are any."""
     return [png(_marked(panel, pixels)) for pixels in _rows(panel)]
-
-
-def plane_of(result: Result) -> Plane:
-    """Give the plane that the slices of a result are looked at in."""
-    return Plane.CORONAL if result.series is None else result.series.plane
 
 
 def png(picture: Image.Image) -> bytes:

@@ -6,10 +6,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from kneeage.core.anatomy import Plane
 from kneeage.core.volume import Volume
 from kneeage.report.figures import png
-from kneeage.report.panels import ByteArray, panels
+from kneeage.report.panels import ByteArray, Shown, panels
 
 # Colour of what moves the answer most, distinguishable with colour-blindness. Source: Okabe M, Ito K, Color Universal
 # Design, 2008 (vermilion); and the most opaque that it gets, so that the slice stays visible.
@@ -21,19 +20,17 @@ _LINE_PIXELS = 2
 _GAP = 12
 
 
-def explanation_png(image: Volume, labels: Volume, moved: Volume, plane: Plane) -> bytes:
+def explanation_png(shown: Shown, moved: Volume) -> bytes:
     """Draw the slices that the report shows, side by side, with what moves the answer.
 
     Args:
-        image: Grey values on the source grid, shape (1, I, J, K).
-        labels: Label values on the same grid.
+        shown: Image and labels.
         moved: How far the answer moves when a place is covered, 0 to 1, on the same grid; nan where none was.
-        plane: Plane to look at.
 
     Returns:
         The bytes of a PNG file. The strongest place has the strongest colour, however strong it is.
     """
-    pictures = _pictures(image, labels, moved, plane)
+    pictures = _pictures(shown, moved)
     height, width = pictures[0].shape[:2]
     sheet = Image.new("RGB", (len(pictures) * (width + _GAP) - _GAP, height), (255, 255, 255))
     for place, picture in enumerate(pictures):
@@ -41,16 +38,16 @@ def explanation_png(image: Volume, labels: Volume, moved: Volume, plane: Plane) 
     return png(sheet)
 
 
-def explanation_pictures(image: Volume, labels: Volume, moved: Volume, plane: Plane) -> list[bytes]:
+def explanation_pictures(shown: Shown, moved: Volume) -> list[bytes]:
     """Draw the same slices one by one, as PNG files; see `explanation_png`."""
-    return [png(Image.fromarray(picture)) for picture in _pictures(image, labels, moved, plane)]
+    return [png(Image.fromarray(picture)) for picture in _pictures(shown, moved)]
 
 
-def _pictures(image: Volume, labels: Volume, moved: Volume, plane: Plane) -> list[ByteArray]:
+def _pictures(shown: Shown, moved: Volume) -> list[ByteArray]:
     """Draw each slice, shape (rows, columns, 3)."""
     strength = np.nan_to_num(np.asarray(moved.array, np.float32))
-    warm = panels(moved.with_array(strength), labels, plane)
-    return [_warmed(grey.plain, heat.plain) for grey, heat in zip(panels(image, labels, plane), warm, strict=True)]
+    warm = panels(moved.with_array(strength), shown.labels, shown.plane)
+    return [_warmed(grey.plain, heat.plain) for grey, heat in zip(shown.panels, warm, strict=True)]
 
 
 def _warmed(grey: ByteArray, heat: ByteArray) -> ByteArray:

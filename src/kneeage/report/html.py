@@ -18,9 +18,9 @@ from kneeage.core.result import Result
 from kneeage.core.volume import Volume
 from kneeage.report import evidence, sections
 from kneeage.report.ageplot import age_plot, shown_interval
-from kneeage.report.figures import LEGEND, PEAK_HEIGHT, panel_pictures, plane_of
+from kneeage.report.figures import LEGEND, PEAK_HEIGHT, panel_pictures
 from kneeage.report.heat import explanation_pictures
-from kneeage.report.panels import Line, panels
+from kneeage.report.panels import Line, Shown
 from kneeage.report.population import population_rows, population_verdict
 from kneeage.report.reference import ReferenceKnee, neighbours
 from kneeage.report.summary import is_virtual, reason_lines, summary, virtual_sentences
@@ -62,25 +62,12 @@ class LegendEntry:
     text: str
 
 
-@dataclass(frozen=True, eq=False)
-class _Shown:
-    """What the pictures are made of."""
-
-    result: Result
-    image: Volume
-    labels: Volume
-    backing: Backing
-
-
-def render_html(
-    result: Result, image: Volume | None, labels: Volume | None, lang: str, backing: Backing | None = None
-) -> str:
+def render_html(result: Result, shown: Shown | None, lang: str, backing: Backing | None = None) -> str:
     """Write the report of an examination.
 
     Args:
         result: The answer, with or without an age.
-        image: Grey values on the source grid, shape (1, I, J, K); None where there is none to show.
-        labels: Label values on the source grid, shape (1, I, J, K); None where there are none.
+        shown: Its image and labels; None where there is no image.
         lang: Language, ``"en"`` or ``"zh"``.
         backing: What is shown beside these; None: nothing.
 
@@ -91,7 +78,7 @@ def render_html(
         UsageError: The language is not one of the report's.
     """
     say, backing = words(lang), backing or Backing()
-    rows = [] if image is None or labels is None else _rows(_Shown(result, image, labels, backing), say)
+    rows = [] if shown is None else _rows(shown, backing.moved, say)
     return _template().render(
         say=say,
         result=result,
@@ -154,13 +141,11 @@ def _facts(result: Result, say: Words) -> dict[str, object]:
     return {name: sections.fact_lines(rows(result, say)) for name, rows in made.items()}
 
 
-def _rows(shown: _Shown, say: Words) -> list[list[Picture]]:
+def _rows(shown: Shown, moved: Volume | None, say: Words) -> list[list[Picture]]:
     """Give, for each slice, its pictures: alone, with outlines where there are any, with the explanation map."""
-    plane, moved = plane_of(shown.result), shown.backing.moved
-    drawn = panels(shown.image, shown.labels, plane)
-    heats = [] if moved is None else explanation_pictures(shown.image, shown.labels, moved, plane)
+    heats = [] if moved is None else explanation_pictures(shown, moved)
     rows = []
-    for place, panel in enumerate(drawn):
+    for place, panel in enumerate(shown.panels):
         pictures = [*panel_pictures(panel), *heats[place : place + 1]]
         keys = ["images.alt_plain", *([] if panel.drawn is None else ["images.alt_drawn"]), "images.alt_heat"]
         caption = say("images.caption", number=panel.number, total=panel.total)

@@ -80,6 +80,26 @@ class Panel:
     pixel_mm: float
 
 
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What the documents show; its slices are drawn once, however many documents show them.
+
+    Args:
+        image: Grey values on the source grid, shape (1, I, J, K).
+        labels: Label values on the same grid.
+        plane: Plane to look at.
+    """
+
+    image: Volume
+    labels: Volume
+    plane: Plane
+
+    @cached_property
+    def panels(self) -> list[Panel]:
+        """Slices through the plates' sites."""
+        return panels(self.image, self.labels, self.plane)
+
+
 @dataclass(frozen=True)
 class _View:
     """Image and labels as they are looked at: shape (I, J, K), I to the right, J downwards, spacing in mm."""
