@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+import pytest
+
 from kneeage.core.anatomy import Sex
 from kneeage.learn.virtual_bundle import WINDOWS_YEARS, VirtualBundleSettings
 from kneeage.learn.virtual_people import MIXED, boundary_people, uniform_people
@@ -31,6 +34,14 @@ def test_people_about_a_threshold_are_within_its_window() -> None:
     assert all(16 <= age < 18 for age in ages[:6])
     assert all(18 <= age < 20 for age in ages[6:])
     assert len({person.seed for person in people}) == 12
+
+
+@pytest.mark.parametrize("weighting", list(MIXED))
+def test_every_weighting_has_every_age_of_a_window(weighting: Weighting) -> None:
+    people = boundary_people(100, 2000, [(16.0, 18.0)], MIXED)
+    ages = [person.chronological_age_years for person in people if person.imaging.weighting is weighting]
+    counts, _ = np.histogram(np.array(ages, float), bins=4, range=(16, 18))
+    assert (np.abs(counts / len(ages) - 0.25) < 0.07).all()
 
 
 def test_windows_lie_on_both_sides_of_every_threshold() -> None:

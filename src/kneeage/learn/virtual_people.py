@@ -19,8 +19,8 @@ from kneeage.phantom.cohort.subject import (
 )
 from kneeage.phantom.scanner.sequence import Weighting
 
-# Keeps the numbers drawn here apart from those of the subjects themselves.
-_STREAM = 5
+# Keep the numbers drawn here apart from those of the subjects themselves, and ages apart from weightings.
+_STREAM, _AGES = 5, 1
 # Seeds of each group about a threshold.
 _GROUP_SEEDS = 100_000
 # Share of each weighting in cohorts that are not of T1 alone. Source: ours; T1 is what the paper has.
@@ -94,17 +94,12 @@ def boundary_people(
 def _person(seed: int, weightings: dict[Weighting, float]) -> Person:
     """Draw hospital (in turn) and weighting of one subject."""
     kinds = list(weightings)
-    drawn = kinds[int(_draws(seed).choice(len(kinds), p=list(weightings.values())))]
+    drawn = kinds[int(np.random.default_rng((_STREAM, seed)).choice(len(kinds), p=list(weightings.values())))]
     hospital = (HOSPITAL_A, HOSPITAL_B)[seed % 2]
     return Person(seed, hospital, replace(CORONAL_T1, weighting=drawn))
 
 
 def _within(person: Person, sex: Sex, ages_years: tuple[float, float]) -> Person:
     """Give a person a sex, and an age within a window."""
-    age_years = float(_draws(person.seed).uniform(*ages_years))
+    age_years = float(np.random.default_rng((_STREAM, person.seed, _AGES)).uniform(*ages_years))
     return replace(person, sex=sex, chronological_age_years=age_years)
-
-
-def _draws(seed: int) -> np.random.Generator:
-    """Give the random stream of what is drawn here."""
-    return np.random.default_rng((_STREAM, seed))
