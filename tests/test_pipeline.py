@@ -234,6 +234,15 @@ def test_another_contrast_is_warned_about(bundle: Bundle, template: LoadedSeries
     assert FAT_WARNING in found.warnings
 
 
+def test_an_open_plate_drawn_where_none_is_measured_is_warned_about(bundle: Bundle, template: LoadedSeries) -> None:
+    closed = block_knee(open_columns=0)
+    condyle = edited(closed, (BONE_COLUMNS, slice(4, 31), 0), Label.BACKGROUND)
+    stray = edited(condyle, (BONE_COLUMNS, slice(29, 31), 0), Label.DISTAL_FEMUR_PHYSIS)
+    said, unsaid = (examined(bundle, template, labels).result.warnings for labels in (stray, closed))
+    assert any("open plate of the distal femur is drawn outside its site" in text for text in said)
+    assert not any("outside its site" in text for text in unsaid)
+
+
 def test_a_prior_beyond_the_bundle_is_cut_and_said(bundle: Bundle, template: LoadedSeries) -> None:
     question = Question(sex="male", prior="uniform:0-20")
     found = Examiner(bundle, threads=1).examine(template, question).result

@@ -49,8 +49,15 @@ def test_it_is_the_youngest_of_the_same_sex_and_finding() -> None:
 def test_without_a_sex_it_is_the_youngest_of_either() -> None:
     found = minimum_age(REFERENCES, None, stages("V", "V"))
     assert found is not None
-    assert (found.value_years, found.quantile_years, found.n) == (15.2, 15.4, 700)
-    assert "either sex" in found.definition
+    assert (found.value_years, found.quantile_years, found.n) == (15.2, 15.4, 300)
+    assert "female as the younger of both sexes" in found.definition
+
+
+def test_without_a_sex_too_few_of_one_sex_are_too_few() -> None:
+    rare = row(Sex.FEMALE, "III", "V", 200, 13.5, 13.7)
+    references = REFERENCES.model_copy(update={"rows": [*REFERENCES.rows, rare]})
+    assert minimum_age(references, Sex.FEMALE, stages("III", "V")) is not None
+    assert minimum_age(references, None, stages("III", "V")) is None
 
 
 def test_a_quantile_that_one_sex_lacks_is_not_given() -> None:

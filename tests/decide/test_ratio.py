@@ -56,6 +56,15 @@ def test_no_probability_below_gives_no_value() -> None:
     assert ratio.value is None
 
 
+def test_windows_that_the_image_speaks_against_give_no_ratio() -> None:
+    shares = np.full(18, 0.98 / 14)
+    shares[8:12] = 0.02 / 4
+    assert likelihood_ratio(np.log(shares), EDGES, windows_around(18)) is not None
+    shares[8:12] = 0.009 / 4
+    assert likelihood_ratio(np.log(shares), EDGES, windows_around(18)) is None
+    assert likelihood_ratio(np.log(shares), EDGES, windows_around(12)) is not None
+
+
 def test_the_ratio_of_named_windows_is_the_mean_over_each() -> None:
     likelihood = np.log(np.arange(1.0, 19.0))
     ratio = likelihood_ratio(likelihood, EDGES, AgeWindows((10, 14), (18, 26)))

@@ -13,6 +13,8 @@ from kneeage.decide.minimum_age import MISSING_WARNING
 from kneeage.decide.prior import fit_prior, uniform_prior
 from kneeage.decide.ratio import AgeWindows
 from kneeage.decide.statement import (
+    APART_WARNING,
+    CLOSED_WARNING,
     FIRST_BIN_WARNING,
     LAST_BIN_WARNING,
     PRIOR_WARNING,
@@ -69,7 +71,7 @@ def test_a_statement_is_whole() -> None:
     assert sum(found.class_probabilities.values()) == pytest.approx(1)
     assert [each.age_years for each in found.thresholds] == [14, 18]
     assert (found.prior.name, found.prior.low_years, found.prior.high_years) == ("uniform:8-26", 8, 26)
-    assert found.warnings == ()
+    assert found.warnings == (CLOSED_WARNING,)
 
 
 def test_the_oldest_age_is_warned_about() -> None:
@@ -79,12 +81,34 @@ def test_the_oldest_age_is_warned_about() -> None:
 
 
 def test_the_youngest_age_is_warned_about() -> None:
-    assert stated(around(8)).warnings == (FIRST_BIN_WARNING,)
+    assert FIRST_BIN_WARNING in stated(around(8)).warnings
 
 
 def test_a_prior_that_contradicts_the_image_is_warned_about() -> None:
     assert PRIOR_WARNING in stated(around(22), low=8, high=14).warnings
     assert PRIOR_WARNING not in stated(around(13), low=8, high=14).warnings
+
+
+def test_an_end_of_the_age_of_closed_plates_is_warned_about() -> None:
+    assert CLOSED_WARNING in stated(around(19)).warnings
+    assert CLOSED_WARNING not in stated(around(30)).warnings
+    assert CLOSED_WARNING not in stated(around(19), population="a hospital").warnings
+
+
+def test_an_age_outside_the_interval_is_warned_about() -> None:
+    assert APART_WARNING in stated(around(15), low=18, high=26, calibration=CONFORMAL).warnings
+    assert APART_WARNING not in stated(around(15), calibration=CONFORMAL).warnings
+
+
+def test_decisions_say_that_height_and_weight_were_left_out() -> None:
+    bundle = manifest()
+    prior = fit_prior(uniform_prior(8, 26), bundle.age_edges_years)
+    asked = Asked(thresholds_years=(14,), sex=Sex.MALE, stages=STAGES, image_is_virtual=True)
+    moved, same = (
+        state_age(around(15), bundle, prior=prior, asked=asked, basis=around(age)).thresholds[0] for age in (16, 15)
+    )
+    assert "read without height and weight" in moved.decision_reason
+    assert "height" not in same.decision_reason
 
 
 def test_a_cut_prior_is_warned_about() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from kneeage.core.manifest import BundleManifest, ThresholdPolicy, ThresholdRule
 from kneeage.core.result import (
+    Interval,
     LikelihoodRatio,
     MinimumAge,
     PlateReport,
@@ -111,6 +112,20 @@ def test_the_minimum_age_comes_with_its_definition(changed: Callable[..., Result
     row = sections.age_rows(changed(minimum_age_years=minimum), EN)[-1]
     assert row.value == "15.5 years"
     assert row.note == "youngest of the stage; 120 reference subjects; age below which 1 % of them lie: not given"
+
+
+def test_a_most_probable_age_of_closed_plates_comes_with_a_caution(changed: Callable[..., Result]) -> None:
+    result = changed()
+    closed = {name: plate.model_copy(update={"openness": 0.0}) for name, plate in result.plates.items()}
+    assert sections.age_rows(result, EN)[0].note == ""
+    assert "little meaning" in sections.age_rows(changed(plates=closed), EN)[0].note
+
+
+def test_an_interval_is_called_what_it_rests_on(changed: Callable[..., Result]) -> None:
+    kinds = ("conformal, fitted on 300 subjects", "central credible interval of the posterior")
+    intervals = [Interval(level=0.95, low=13.9, high=19.3, method=method) for method in kinds]
+    labels = [row.label for row in sections.age_rows(changed(interval_years=intervals), EN)[1:3]]
+    assert labels == ["Interval, 95 % coverage", "Interval, 95 % of the distribution shown"]
 
 
 def test_a_closed_plate_is_a_finding(estimated: Result) -> None:

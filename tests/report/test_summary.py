@@ -9,6 +9,7 @@ import pytest
 from kneeage.core.result import Interval, MinimumAge, Outcome, Result, SummaryQuantity, ThresholdDecision
 from kneeage.report.summary import outward, reason_lines, summary, virtual_sentences
 from kneeage.report.words import words
+from tests.report.rich import rich_result
 
 EN, ZH = words("en"), words("zh")
 
@@ -32,7 +33,32 @@ def test_only_the_strongest_decisions_are_said(changed: Callable[..., Result]) -
     )
     decided = [t.model_copy(update={"decision": kind}) for t, kind in zip(result.thresholds, kinds, strict=True)]
     said = summary(changed(thresholds=decided), EN)
-    assert said.endswith("At least 14 years. Below 18 years. Undetermined whether at least 16 years old.")
+    assert said.endswith(
+        "At least 14 years. Below 18 years. Undetermined whether at least 16 years old. "
+        "How often such decisions are wrong was not counted."
+    )
+
+
+def test_decisions_whose_errors_were_counted_are_said_alone(changed: Callable[..., Result]) -> None:
+    counted = next(t for t in rich_result(changed()).thresholds if t.errors is not None)
+    decided = counted.model_copy(update={"decision": ThresholdDecision.BELOW})
+    said = summary(changed(thresholds=[decided]), EN)
+    assert "Below" in said
+    assert "was not counted" not in said
+
+
+def test_a_limit_above_the_minimum_age_is_said_to_rest_on_more_than_the_stages(changed: Callable[..., Result]) -> None:
+    reached = [changed().thresholds[-1].model_copy(update={"decision": ThresholdDecision.AT_LEAST})]
+    minimum = MinimumAge(value_years=16.18, definition="d", n=240)
+    closed = {
+        "interval_years": [Interval(level=0.95, low=17.25, high=None, method="m")],
+        "minimum_age_years": minimum,
+        "summary_quantity": SummaryQuantity.MINIMUM_AGE,
+        "thresholds": reached,
+    }
+    assert "not on the stages alone: at least 18 years." in summary(changed(**closed), EN)
+    older = minimum.model_copy(update={"value_years": 18.4})
+    assert "At least 18 years." in summary(changed(**{**closed, "minimum_age_years": older}), EN)
 
 
 def test_an_open_interval_has_no_upper_end(changed: Callable[..., Result]) -> None:
@@ -43,7 +69,16 @@ def test_an_open_interval_has_no_upper_end(changed: Callable[..., Result]) -> No
 def test_a_conformal_interval_is_not_called_a_probability(changed: Callable[..., Result]) -> None:
     conformal = Interval(level=0.95, low=13.92, high=19.31, method="conformal, fitted on 300 subjects")
     said = summary(changed(interval_years=[conformal], thresholds=[], bundle=None), EN)
-    assert said == ("Most probable age 16.5 years; 13.9 to 19.4 years holds the age of 95 % of subjects like this one.")
+    assert said == (
+        "Most probable age 16.5 years; interval 13.9 to 19.4 years. "
+        "Of comparable subjects, 95 % have their true age in the interval made for them."
+    )
+
+
+def test_an_age_and_an_interval_that_rest_on_different_readings_are_not_joined(changed: Callable[..., Result]) -> None:
+    conformal = Interval(level=0.95, low=17.92, high=19.31, method="conformal, fitted on 300 subjects")
+    said = summary(changed(interval_years=[conformal], thresholds=[], bundle=None), EN)
+    assert said.startswith("Most probable age 16.5 years with the prior, height and weight that were given; without")
 
 
 def test_the_summary_names_the_quantity_that_it_gives(changed: Callable[..., Result]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from kneeage import pipeline
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import UsageError
-from kneeage.core.manifest import ConformalGroup
+from kneeage.core.manifest import ConformalGroup, ReferenceRow
 from kneeage.core.result import CovariateReport, ReasonCode, SummaryQuantity, ThresholdDecision
 from kneeage.core.skeletal_stages import Dedouit, SchmelingKellinghaus
 from kneeage.decide import conformal, interval, minimum_age, policy, statement
@@ -30,6 +30,7 @@ CODE = "\n".join(source.read_text(encoding="utf-8") for source in SOURCES if sou
 GROUP = ConformalGroup(sexes=[Sex.MALE], open_upwards=False, low_years=8, high_years=26, scores=[0.5])
 GROUPS = [{"open_upwards": o, "merged": m} for o in (True, False) for m in (True, False)]
 REFERENCES = load_bundle().manifest.references
+ROWS = [] if REFERENCES is None else [REFERENCES.rows[0], REFERENCES.rows[-1]]
 
 
 def placeholders(text: str) -> set[str]:
@@ -137,10 +138,15 @@ def test_a_sentence_of_another_room_is_translated_with_its_parts() -> None:
         pipeline.UNCALIBRATED_WARNING,
         statement.LAST_BIN_WARNING,
         statement.FIRST_BIN_WARNING,
+        statement.APART_WARNING,
+        statement.CLOSED_WARNING,
+        pipeline.STRAY_WARNING.format(bone="distal femur", volume=239),
         policy.VIRTUAL_REASON,
         policy.UNTUNED_REASON,
         *(policy._by_probability(p, Limits(0.99, 0.01, c))[1] for p in (0.0, 0.5, 1.0) for c in (True, False)),
         policy._by_probability(0.5, Limits(None, 0.01, calibrated=True))[1],
+        policy._by_probability(0.5, Limits(0.99, 0.01, calibrated=True), policy._BASIS_WITHOUT_BODY)[1],
+        policy._by_probability(0.5, Limits(None, 0.01, calibrated=True), policy._BASIS_WITHOUT_BODY)[1],
         *(policy.NO_RULE_REASON.format(sex=sex) for sex in ("not given", "female")),
         conformal.UNCALIBRATED_WARNING,
         conformal.MERGED_WARNING,
@@ -154,11 +160,15 @@ def test_what_other_rooms_say_is_known_in_chinese(sentence: str) -> None:
     assert not re.search(r"[a-z]{3}", words("zh").phrase(sentence))
 
 
-@pytest.mark.parametrize("sex", [*Sex, None])
-@pytest.mark.parametrize("at_edge", [True, False])
-def test_whom_a_minimum_age_comes_from_is_known_in_chinese(sex: Sex | None, at_edge: bool) -> None:
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("youngest_years", [8.1, 16.0])
+@pytest.mark.parametrize("was_chosen", [True, False])
+def test_whom_a_minimum_age_comes_from_is_known_in_chinese(
+    row: ReferenceRow, youngest_years: float, was_chosen: bool
+) -> None:
     assert REFERENCES is not None
-    sentence = minimum_age._definition(REFERENCES, sex, ("IV", "V"), at_edge=at_edge)
+    youngest = row.model_copy(update={"youngest_years": youngest_years})
+    sentence = minimum_age._definition(REFERENCES, youngest, was_chosen=was_chosen)
     assert not re.search(r"[a-z]{3}", words("zh").phrase(sentence).replace("Dedouit", ""))
 
 

@@ -27,7 +27,7 @@ from kneeage.learn.virtual_bundle import (
     split_sha256,
     train_virtual_networks,
 )
-from kneeage.learn.virtual_regions import make_regions
+from kneeage.learn.virtual_regions import make_regions, read_facts
 from kneeage.report.reference import packed, unpacked
 from kneeage.study import virtual_bundle as making
 from kneeage.study.virtual_bundle import Material, fitted, make_virtual_bundle
@@ -107,6 +107,16 @@ def test_a_bundle_says_all_that_was_fitted(made: BundleManifest, work: Path) -> 
     assert not made.policy.calibrated
     assert None not in (made.references, made.novelty, made.quality_limits)
     assert made.growth_limits
+
+
+def test_what_growth_allows_is_taken_from_true_plates(made: BundleManifest, work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work, tmp_path / "work")
+    facts = read_facts(work / "calibration")[0]["plates"]
+    badly = {site: plate | {"found": plate["found"] | {"openness": 0.123}} for site, plate in facts.items()}
+    alter(tmp_path / "work" / "calibration", {"plates": badly})
+    networks = load_networks(tmp_path / "work", made)
+    bare = made.model_copy(update={"quality_limits": None, "novelty": None, "growth_limits": []})
+    assert fitted(Material(tmp_path / "work", networks), bare).growth_limits == made.growth_limits
 
 
 def test_a_rule_is_tuned_with_the_bundle_alone(made: BundleManifest, tuned: Path) -> None:

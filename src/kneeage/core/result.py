@@ -220,7 +220,9 @@ class ThresholdReport(_Part):
 
     age_years: float
     probability_at_least: float = Field(ge=0, le=1)
-    likelihood_ratio: LikelihoodRatio | None = None
+    likelihood_ratio: LikelihoodRatio | None = Field(
+        None, description="null: the bundle does not know the ages in both windows, or the image speaks against both"
+    )
     decision: ThresholdDecision
     decision_reason: str
     errors: ThresholdErrors | None = Field(None, description="null where the rule's errors were not counted")

@@ -32,11 +32,12 @@ def minimum_age(
 
     Args:
         references: The bundle's reference subjects.
-        sex: The subject's sex; None: the youngest of either sex.
+        sex: The subject's sex; None: the sex whose youngest subject is the younger one.
         stages: Stages by plate (``"distal_femur"``, ``"proximal_tibia"``).
 
     Returns:
-        None where the bundle has no reference, a plate was not graded, or too few reference subjects have this finding.
+        None where the bundle has no reference, a plate was not graded, or too few reference subjects have this finding:
+        without a sex, too few of either sex that has it.
 
     Source: Schmeling et al. 2016, doi:10.3238/arztebl.2016.0044 (minimum-age concept).
     """
@@ -46,15 +47,15 @@ def minimum_age(
     rows = [
         row for row in references.rows if (row.distal_femur, row.proximal_tibia) == finding and sex in (None, row.sex)
     ]
-    if sum(row.n for row in rows) < MIN_SUBJECTS:
+    if not rows or min(row.n for row in rows) < MIN_SUBJECTS:
         return None
-    youngest = min(row.youngest_years for row in rows)
+    row = min(rows, key=lambda row: row.youngest_years)
     return MinimumAge(
-        value_years=youngest,
-        quantile_years=_quantile(rows),
+        value_years=row.youngest_years,
+        quantile_years=row.quantile_years,
         quantile=QUANTILE,
-        n=sum(row.n for row in rows),
-        definition=_definition(references, sex, finding, at_edge=youngest < references.low_years + _EDGE_YEARS),
+        n=row.n,
+        definition=_definition(references, row, was_chosen=sex is None),
     )
 
 
@@ -69,18 +70,13 @@ def _finding(references: References, stages: Mapping[str, SkeletalStages]) -> tu
     return None if femur is None or tibia is None else (femur, tibia)
 
 
-def _quantile(rows: list[ReferenceRow]) -> float | None:
-    """Give the quantile of the rows, the lower one of two; None where one has none."""
-    known = [row.quantile_years for row in rows if row.quantile_years is not None]
-    return min(known) if len(known) == len(rows) else None
-
-
-def _definition(references: References, sex: Sex | None, finding: tuple[str, str], *, at_edge: bool) -> str:
+def _definition(references: References, row: ReferenceRow, *, was_chosen: bool) -> str:
     """Say in words whom the minimum age comes from."""
-    who = "either sex" if sex is None else sex.value
+    who = f"{row.sex.value} as the younger of both sexes" if was_chosen else row.sex.value
     text = (
         f"youngest reference subject ({references.population}, {who}, {references.low_years:g} to "
-        f"{references.high_years:g} years) with {_SYSTEMS[references.system]} stage {finding[0]} of the distal femur "
-        f"and {finding[1]} of the proximal tibia"
+        f"{references.high_years:g} years) with {_SYSTEMS[references.system]} stage {row.distal_femur} of the distal "
+        f"femur and {row.proximal_tibia} of the proximal tibia"
     )
+    at_edge = row.youngest_years < references.low_years + _EDGE_YEARS
     return f"{text}; younger subjects were not examined" if at_edge else text

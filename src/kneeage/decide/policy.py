@@ -21,6 +21,8 @@ UNTUNED_REASON = (
 )
 NO_RULE_REASON = "the rule was tuned for other age limits, or not for subjects whose sex is {sex}"
 _BASIS = "posterior under the reference prior"
+# The same, of a subject whose height or weight was told: limits were fitted on readings without them.
+_BASIS_WITHOUT_BODY = f"{_BASIS}, read without height and weight"
 # A probability is printed with four decimals, and never as 0 or 1.
 _SMALLEST_PRINTED = 0.0001
 
@@ -35,6 +37,7 @@ class Evidence:
         reference: Posterior under the reference prior: the one that decides.
         sex: The subject's sex; None: not given.
         image_is_virtual: Whether the image was made by the virtual cohort.
+        leaves_body_out: Whether ``reference`` was read without the height or weight that ``shown`` rests on.
     """
 
     log_likelihood: FloatArray
@@ -42,6 +45,7 @@ class Evidence:
     reference: AgeDistribution
     sex: Sex | None
     image_is_virtual: bool
+    leaves_body_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,13 +126,14 @@ def _decision(evidence: Evidence, manifest: BundleManifest, age_years: float) ->
     if limits is None:
         sex = "not given" if evidence.sex is None else evidence.sex.value
         return ThresholdDecision.UNDETERMINED, NO_RULE_REASON.format(sex=sex)
-    return _by_probability(evidence.reference.at_least(age_years), limits)
+    basis = _BASIS_WITHOUT_BODY if evidence.leaves_body_out else _BASIS
+    return _by_probability(evidence.reference.at_least(age_years), limits, basis)
 
 
-def _by_probability(probability: float, limits: Limits) -> tuple[ThresholdDecision, str]:
-    """Apply limits to the probability of having completed the threshold, and say which."""
+def _by_probability(probability: float, limits: Limits, basis: str = _BASIS) -> tuple[ThresholdDecision, str]:
+    """Apply limits to the probability of having completed the threshold, and say which, and what it rests on."""
     decision = limits.decide(probability)
-    return decision, f"{_BASIS}: probability {_printed(probability)}, {_compared(decision, limits)}"
+    return decision, f"{basis}: probability {_printed(probability)}, {_compared(decision, limits)}"
 
 
 def _compared(decision: ThresholdDecision, limits: Limits) -> str:

@@ -18,6 +18,9 @@ from kneeage.decide.posterior import FloatArray
 # Width in years of the age windows on either side of a threshold that are compared by default. Source: ours; the ages
 # that are in dispute where a threshold is, and the ages among which decision errors are limited.
 WINDOW_YEARS = 2.0
+# Two windows that hold less than this share of the likelihood together are both contradicted by the image: what they
+# hold are tails of a learned distribution, which nobody calibrated. Source: ours.
+MIN_SUPPORT = 0.01
 _FORM = "give LOW-HIGH:LOW-HIGH in years, the younger window first, such as 14-18:18-22"
 
 
@@ -65,7 +68,7 @@ def likelihood_ratio(
     """Compare two windows of age; no prior between them enters.
 
     The ratio is the mean likelihood over the older window, divided by the mean over the younger; both are cut to the
-    bundle's ages.
+    bundle's ages. None is given where the image speaks against both windows.
 
     Args:
         log_likelihood: Log-likelihood of each bin, up to a constant, shape (bins,).
@@ -74,7 +77,7 @@ def likelihood_ratio(
 
     Returns:
         The ratio with the windows that were compared; None when a window holds no age of the bundle, or one that it
-        saw no subject of.
+        saw no subject of, or when both together hold less than ``MIN_SUPPORT`` of the likelihood over all ages.
 
     Source: Evett and Weir 1998, Interpreting DNA Evidence, chapter 2 (the ratio of the evidence's probabilities under
     two named propositions); ENFSI 2015, Guideline for evaluative reporting.
@@ -84,7 +87,7 @@ def likelihood_ratio(
     if below[0] >= below[1] or above[0] >= above[1]:
         return None
     lower, upper = (_mean_over(likelihood, edges_years, *window) for window in (below, above))
-    if np.isnan(lower + upper):
+    if np.isnan(lower + upper) or _support(likelihood, edges_years, below, above) < MIN_SUPPORT:
         return None
     return LikelihoodRatio(value=upper / lower if lower > 0 else None, ages_below=below, ages_above=above)
 
@@ -100,6 +103,12 @@ def _mean_over(likelihood: FloatArray, edges_years: Sequence[float], low: float,
     overlap = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
     touched = overlap > 0
     return float(np.average(likelihood[touched], weights=overlap[touched]))
+
+
+def _support(likelihood: FloatArray, edges_years: Sequence[float], *windows: tuple[float, float]) -> float:
+    """Give the share of the likelihood, over all ages that the bundle knows, that windows hold together."""
+    held = sum(_mean_over(likelihood, edges_years, *window) * (window[1] - window[0]) for window in windows)
+    return float(held / np.nansum(likelihood * np.diff(np.asarray(edges_years))))
 
 
 def _parse_pair(text: str) -> AgeWindows:

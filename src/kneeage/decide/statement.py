@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from kneeage.core.anatomy import Sex
 from kneeage.core.manifest import BundleManifest
@@ -18,6 +21,7 @@ from kneeage.core.result import (
     SummaryQuantity,
     ThresholdReport,
 )
+from kneeage.core.skeletal_stages import Dedouit
 from kneeage.decide.conformal import conformal_interval, conformal_warnings
 from kneeage.decide.interval import credible_interval, reaches_first_bin
 from kneeage.decide.likelihood import local_log_likelihood
@@ -33,10 +37,20 @@ PRIOR_WARNING = (
     "the prior leaves out nearly all ages that the image supports: the age shown follows from the prior, "
     "not from the image"
 )
+APART_WARNING = (
+    "the most probable age lies outside the first interval: the prior, height or weight that were given moved the "
+    "age, and the interval and the decisions rest on the image without them"
+)
+CLOSED_WARNING = (
+    "both plates are closed: the upper end of the interval rests on how fast their scars fade, which is assumed"
+)
 # A prior that keeps less than this of the posterior under the reference prior contradicts the image. Source: ours.
 MIN_SUPPORT = 0.05
 FIRST_BIN_WARNING = "the interval reaches the youngest age that is considered; the subject may be younger"
-WINDOWS_WARNING = "no likelihood ratio is given for the ages {windows}: the bundle does not know ages in both"
+WINDOWS_WARNING = (
+    "no likelihood ratio is given for the ages {windows}: the bundle does not know ages in both, or the image speaks "
+    "against both"
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +137,8 @@ def state_age(
     shown, reference = posterior(local, prior), posterior(calibrated, reference_prior(manifest))
     intervals = _intervals(shown, reference, manifest, asked.sex)
     minimum = minimum_age(manifest.references, asked.sex, asked.stages)
-    evidence = Evidence(local, shown, reference, asked.sex, asked.image_is_virtual)
+    leaves_body_out = basis is not None and not np.array_equal(basis, log_likelihood)
+    evidence = Evidence(local, shown, reference, asked.sex, asked.image_is_virtual, leaves_body_out)
     return AgeStatement(
         estimated_age_years=shown.mode_years,
         median_age_years=shown.quantile(0.5),
@@ -141,6 +156,8 @@ def state_age(
             *prior.warnings,
             *_support_warnings(reference, prior),
             *_edge_warnings(shown, intervals[-1]),
+            *_apart_warnings(shown, intervals[0]),
+            *_closed_warnings(intervals[0], manifest, asked),
             *conformal_warnings(manifest, reference, asked.sex),
             *_missing_warnings(local, manifest, asked, minimum),
         ),
@@ -178,6 +195,19 @@ def _edge_warnings(shown: AgeDistribution, credible: Interval) -> list[str]:
     """Say where the answer leans on an end of the ages that are considered."""
     warnings = [LAST_BIN_WARNING] if shown.mode_is_last else []
     return [*warnings, FIRST_BIN_WARNING] if reaches_first_bin(shown, credible) else warnings
+
+
+def _apart_warnings(shown: AgeDistribution, interval: Interval) -> list[str]:
+    """Say when the age shown and the interval that the summary names contradict each other."""
+    is_apart = not interval.low <= shown.mode_years <= (math.inf if interval.high is None else interval.high)
+    return [APART_WARNING] if is_apart else []
+
+
+def _closed_warnings(interval: Interval, manifest: BundleManifest, asked: Asked) -> list[str]:
+    """Say what an upper end of the age means where both plates are closed: how scars fade is the virtual law's."""
+    graded = [stages.dedouit for stages in asked.stages.values()]
+    is_closed = len(graded) > 0 and set(graded) == {Dedouit.V.value}
+    return [CLOSED_WARNING] if is_closed and interval.high is not None and manifest.is_virtual else []
 
 
 def _missing_warnings(

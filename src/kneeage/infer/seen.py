@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from kneeage.core.anatomy import PLATE_SITES, PlateSite
 from kneeage.core.manifest import BundleManifest
 from kneeage.core.result import NoveltyReport, PlateReport, QualityReport
@@ -70,6 +72,14 @@ class Seen:
         """Both plates as they were drawn, as the age network is told them; by site."""
         labels = self.segmentation.labels
         return {site.name: measure_plate(labels, site, self.sites.of(site)) for site in PLATE_SITES}
+
+    def strayed_mm3(self, site: PlateSite) -> float:
+        """Volume of open plate that is drawn although none is measured: 0 where some is."""
+        if self.drawn_plates[site.name].openness:
+            return 0.0
+        labels = self.segmentation.labels
+        voxels = np.count_nonzero(labels.array == site.open_plate)
+        return float(voxels * np.prod(labels.spacing))
 
     def _plate(self, site: PlateSite) -> PlateReport:
         """Correct and grade one plate."""

@@ -1,7 +1,7 @@
-"""What age networks say of the subjects of a virtual cohort, as they are served.
+"""What age networks say of the subjects of a virtual cohort, read as serving reads them.
 
-Whom serving abstains from is left out and counted, by every limit that the manifest holds; only the side, which is that
-of the subject, is not looked at.
+Whom serving abstains from is left out and counted, by what was seen of the image: sites, plates, quality, novelty. Not
+looked at are side, grid, plane and sequence, which are those of the bundle's own subjects.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from kneeage.core.result import (
     ThresholdReport,
 )
 from kneeage.report.evidence import ratio_ages, ratio_text
-from kneeage.report.summary import age_range, is_virtual, outward
+from kneeage.report.summary import age_range, is_conformal, is_virtual, outward
 from kneeage.report.words import Words
 
 # Widest label and value that share a line with others, in Latin characters. Source: ours, two columns on A4.
@@ -68,7 +68,8 @@ def fact_lines(rows: list[Row]) -> list[list[Row]]:
 def age_rows(result: Result, say: Words) -> list[Row]:
     """Give the most probable age, its intervals, the minimum age, and which of these the summary names."""
     age = result.estimated_age_years
-    rows = [Row(say("age.most_probable"), say("value.not_given") if age is None else say.years(age))]
+    note = say("age.closed_note") if _are_closed(result) else ""
+    rows = [Row(say("age.most_probable"), say("value.not_given") if age is None else say.years(age), note)]
     rows += [_interval_row(interval, say) for interval in result.interval_years]
     rows.append(_minimum_row(result.minimum_age_years, say))
     named = result.summary_quantity
@@ -208,8 +209,17 @@ def _columns(text: str) -> int:
 
 def _interval_row(interval: Interval, say: Words) -> Row:
     """Give an interval with how it was made."""
-    label = say("age.interval", level=say.level(interval.level))
-    return Row(label, age_range(interval, say), say("age.method", method=say.phrase(interval.method)))
+    key = "age.interval_conformal" if is_conformal(interval) else "age.interval"
+    return Row(
+        say(key, level=say.level(interval.level)),
+        age_range(interval, say),
+        say("age.method", method=say.phrase(interval.method)),
+    )
+
+
+def _are_closed(result: Result) -> bool:
+    """Say whether both plates were seen closed: then the look of their scars alone tells of the age."""
+    return bool(result.plates) and all(plate.openness == 0 for plate in result.plates.values())
 
 
 def _minimum_row(minimum: MinimumAge | None, say: Words) -> Row:

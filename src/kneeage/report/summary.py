@@ -19,7 +19,11 @@ def summary(result: Result, say: Words) -> str:
     """Say in plain words what an examination found."""
     if result.outcome is not Outcome.ESTIMATED or result.estimated_age_years is None:
         return say("summary.refused" if result.outcome is Outcome.REFUSED else "summary.abstained")
-    sentences = [_age_sentence(result, result.estimated_age_years, say), *_threshold_sentences(result, say)]
+    sentences = [
+        _age_sentence(result, result.estimated_age_years, say),
+        *_threshold_sentences(result, say),
+        *_uncounted(result, say),
+    ]
     return _joined(say, [say("summary.demonstration"), *sentences] if _is_beside_the_person(result) else sentences)
 
 
@@ -45,6 +49,11 @@ def age_range(interval: Interval, say: Words) -> str:
     return say("unit.years_range", low=low, high=say.number(outward(interval.high, +1)))
 
 
+def is_conformal(interval: Interval) -> bool:
+    """Say whether an interval rests on calibration subjects, and not on the distribution that is shown."""
+    return interval.method.startswith("conformal")
+
+
 def outward(age_years: float, direction: int) -> float:
     """Round an age to a tenth of a year, down for direction -1 and up for +1."""
     tenths = round(10 * age_years, 6)
@@ -66,8 +75,17 @@ def _age_sentence(result: Result, age_years: float, say: Words) -> str:
     level = say.level(interval.level)
     if result.summary_quantity is SummaryQuantity.INTERVAL_LOWER_END:
         return say("summary.lower_end", age=say.years(outward(interval.low, -1)), level=level)
-    key = "summary.conformal" if interval.method.startswith("conformal") else "summary.estimated"
-    return say(key, age=say.years(age_years), level=level, range=age_range(interval, say))
+    return say(
+        _interval_key(interval, age_years), age=say.years(age_years), level=level, range=age_range(interval, say)
+    )
+
+
+def _interval_key(interval: Interval, age_years: float) -> str:
+    """Name the sentence that joins an age and an interval; the two may rest on different readings."""
+    if not is_conformal(interval):
+        return "summary.estimated"
+    is_inside = interval.low <= age_years <= (math.inf if interval.high is None else interval.high)
+    return "summary.conformal" if is_inside else "summary.apart"
 
 
 def _threshold_sentences(result: Result, say: Words) -> list[str]:
@@ -76,12 +94,26 @@ def _threshold_sentences(result: Result, say: Words) -> list[str]:
         decision: sorted(t.age_years for t in result.thresholds if t.decision is decision)
         for decision in ThresholdDecision
     }
+    reached = ages[ThresholdDecision.AT_LEAST][-1:]
     named = (
-        ("summary.at_least", ages[ThresholdDecision.AT_LEAST][-1:]),
+        ("summary.at_least_beyond" if _is_beyond_the_stages(result, reached) else "summary.at_least", reached),
         ("summary.below", ages[ThresholdDecision.BELOW][:1]),
         ("summary.undetermined", ages[ThresholdDecision.UNDETERMINED]),
     )
     return [say(key, ages=_ages(found, say)) for key, found in named if found]
+
+
+def _is_beyond_the_stages(result: Result, reached: list[float]) -> bool:
+    """Say whether a minimum age is named, and decided to be passed by more than the stages alone bear out."""
+    minimum = result.minimum_age_years
+    is_named = result.summary_quantity is SummaryQuantity.MINIMUM_AGE and minimum is not None
+    return is_named and minimum is not None and any(age > minimum.value_years for age in reached)
+
+
+def _uncounted(result: Result, say: Words) -> list[str]:
+    """Say where a decision was taken whose errors nobody counted."""
+    decided = [t for t in result.thresholds if t.decision is not ThresholdDecision.UNDETERMINED]
+    return [say("summary.uncounted")] if any(t.errors is None for t in decided) else []
 
 
 def _ages(ages_years: list[float], say: Words) -> str:

@@ -154,12 +154,27 @@ def _limits(material: Material, manifest: BundleManifest) -> dict[str, object]:
             population="virtual knees",
             ages_years=manifest.age_range_years,
         ),
-        "growth_limits": fit_growth_limits([(knee[DISTAL_FEMUR.name], knee[PROXIMAL_TIBIA.name]) for knee in knees]),
+        "growth_limits": fit_growth_limits(_true_pairs(read_facts(material.work / "calibration"))),
         "quality_limits": fit_quality_limits(clean),
     }
     if training.features is not None and held_out.features is not None and others is not None:
         found["novelty"] = fit_novelty(training.features, np.concatenate([held_out.features, others]))
     return found
+
+
+def _true_pairs(facts: Sequence[Facts]) -> list[tuple[PlateReport, PlateReport]]:
+    """Give both plates of each subject as they are: growth sets these limits, and not what a segmenter makes of it."""
+    return [
+        (_true_plate(known, DISTAL_FEMUR.name), _true_plate(known, PROXIMAL_TIBIA.name))
+        for known in facts
+        if known["slices"]
+    ]
+
+
+def _true_plate(known: Facts, site: str) -> PlateReport:
+    """Give a plate as measured on the true labels, with its true stage."""
+    stages = {"stages": known["true_stages"][site]}
+    return PlateReport.model_validate(known["plates"][site]["true"] | stages)
 
 
 def _graded(known: Facts, knee: dict[str, PlateReport]) -> Graded:
