@@ -68,6 +68,29 @@ def test_a_file_without_the_columns(tmp_path: Path, text: str) -> None:
         parse_prior(csv_file(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("age_years;weight\n8;1\n9;1\n", 1),
+        ("age_years,weight\n8,1\n9;1\n", 3),
+        ("age_years,weight\n\n8,5;1\n", 3),
+    ],
+)
+def test_semicolons_are_named_with_their_line(tmp_path: Path, text: str, line: int) -> None:
+    with pytest.raises(UsageError, match=rf"^line {line} of the prior file 'prior\.csv' has semicolons; commas are"):
+        parse_prior(csv_file(tmp_path, "\ufeff" + text))
+
+
+def test_a_line_without_numbers_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="two columns of numbers, age_years,weight; line 4 has not"):
+        parse_prior(csv_file(tmp_path, "age_years,weight\n8,1\n9,1\n10\n"))
+
+
+def test_semicolons_of_another_column_do_not_matter(tmp_path: Path) -> None:
+    prior = parse_prior(csv_file(tmp_path, "\ufeffage_years,weight,source\n8,1,a;b\n\n9,2,\n"))
+    assert (prior.ages_years, prior.weights) == ((8, 9), (1, 2))
+
+
 def test_a_file_that_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="two columns of numbers"):
         parse_prior(csv_file(tmp_path, "age_years,weight\n" + "8" * 200_000 + ",1\n"))

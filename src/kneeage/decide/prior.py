@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -212,13 +212,37 @@ def _read_csv(path: Path) -> Prior:
     """Read a prior from a CSV file."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-        ages, weights = (tuple(float(row[column]) for row in rows) for column in _COLUMNS)
+            knots = list(_knots(path.name, csv.reader(stream)))
     except OSError:
         raise UsageError(f"the prior {str(path)!r} is neither a known form nor a readable file; {_FORMS}") from None
-    except (KeyError, TypeError, ValueError, csv.Error):
+    except (UnicodeDecodeError, csv.Error):
         raise UsageError(f"the prior file {path.name!r} needs two columns of numbers, age_years,weight") from None
-    return table_prior(path.name, ages, weights)
+    return table_prior(path.name, [age for age, _ in knots], [weight for _, weight in knots])
+
+
+def _knots(name: str, lines: Iterable[list[str]]) -> Iterator[tuple[float, float]]:
+    """Give the age and weight of each line below the headings; lines that are empty are passed over."""
+    numbered = enumerate(lines, 1)
+    _, head = next(numbered, (1, []))
+    if not {*_COLUMNS} <= {*head}:
+        raise _unlike_a_knot(name, 1, head)
+    age_at, weight_at = (head.index(column) for column in _COLUMNS)
+    for number, cells in numbered:
+        try:
+            if cells:
+                yield float(cells[age_at]), float(cells[weight_at])
+        except (IndexError, ValueError):
+            raise _unlike_a_knot(name, number, cells) from None
+
+
+def _unlike_a_knot(name: str, number: int, cells: Sequence[str]) -> UsageError:
+    """Say which line of a file cannot be read, and what it lacks."""
+    if any(";" in cell for cell in cells):
+        return UsageError(
+            f"line {number} of the prior file {name!r} has semicolons; commas are needed between the columns, and a "
+            "point in a number, such as 14.5,2"
+        )
+    return UsageError(f"the prior file {name!r} needs two columns of numbers, age_years,weight; line {number} has not")
 
 
 def _validated(prior: Prior) -> Prior:
