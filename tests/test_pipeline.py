@@ -417,6 +417,35 @@ def test_each_limit_of_a_bundle_has_its_reason(
     assert found.plates["distal_femur"].found
 
 
+def test_limits_on_grey_values_do_not_judge_a_contrast_that_the_bundle_does_not_cover(
+    tmp_path: Path, template: LoadedSeries
+) -> None:
+    strict = pooled_bundle(
+        tmp_path / "strict",
+        sequences=["T1"],
+        quality_limits={
+            "highest": {"ripple_rows": -1, "void_share": -1},
+            "lowest": {"sharpness": 2},
+            "percentile": 99,
+            "subjects": 9,
+        },
+        novelty={**SCALE, "mean": [9, 9, 9], "limit": 1},
+        growth_limits=[{"measure": "openness", "low": 0.5, "high": 1, "quantile": 0.9, "subjects": 9}],
+    )
+    grey = {ReasonCode.MOTION, ReasonCode.METAL, ReasonCode.BLURRED, ReasonCode.UNLIKE_TRAINING}
+    known, foreign = (
+        examined(strict, template, block_knee(), weighting="T1", fat_suppressed=suppressed).result
+        for suppressed in (False, True)
+    )
+    assert {*reason_codes(known)} == {*grey, ReasonCode.PLATES_DISAGREE}
+    assert reason_codes(foreign) == [ReasonCode.WRONG_SEQUENCE, ReasonCode.PLATES_DISAGREE]
+    assert known.quality is not None
+    assert foreign.quality is not None
+    assert None not in (known.quality.motion, known.quality.novelty)
+    assert (foreign.quality.motion, foreign.quality.novelty) == (None, None)
+    assert foreign.quality.sharpness == known.quality.sharpness
+
+
 def test_a_knee_within_all_limits_is_estimated(tmp_path: Path, template: LoadedSeries) -> None:
     limits = {"lowest": {"sharpness": 0}, "highest": {"void_share": 1, "ripple_rows": 99}}
     wide = pooled_bundle(

@@ -118,7 +118,8 @@ class QualityReport(_Part):
     motion: float | None = Field(
         None,
         ge=0,
-        description="strongest sign of motion over its limit in the bundle; above 1: too much; null: it has none",
+        description="strongest sign of motion over its limit in the bundle; above 1: too much; null: it has none for "
+        "this sequence",
     )
     metal_share: float | None = Field(
         None, ge=0, le=1, description="share of the region around the plates that is signal void, as near metal"
@@ -126,7 +127,9 @@ class QualityReport(_Part):
     sharpness: float | None = Field(
         None, ge=0, description="steepness of the strongest edges over their height; low: blurred"
     )
-    novelty: NoveltyReport | None = Field(None, description="null where the bundle cannot tell")
+    novelty: NoveltyReport | None = Field(
+        None, description="null where the bundle cannot tell, as of a sequence that it does not cover"
+    )
     notes: list[str] = Field(default_factory=list)
 
 
