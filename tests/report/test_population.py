@@ -35,8 +35,28 @@ def test_an_image_of_a_scanner_is_outside_a_virtual_population(rich: Result) -> 
 
 def test_a_virtual_subject_is_inside_a_virtual_population(rich: Result) -> None:
     virtual = rich.model_copy(update={"series": series_report(virtual=True)})
-    assert set(inside(virtual).values()) == {True}
-    assert population_verdict(population_rows(virtual, manifest(), EN), EN).startswith("By every point")
+    assert {judged for point, judged in inside(virtual).items() if point != "Age"} == {True}
+    assert population_verdict(population_rows(virtual, manifest(), EN), EN).startswith("By every point below but the")
+
+
+@pytest.mark.parametrize("virtual", [True, False])
+@pytest.mark.parametrize(
+    ("claimed", "found", "verdict"),
+    [
+        (None, "not given", "cannot be told: it is the question"),
+        (15.5, "claimed: 15.5 years", "cannot be told: it is the question"),
+        (40.0, "claimed: 40 years", "cannot be told: it is the question; the claimed age lies outside"),
+    ],
+)
+def test_the_age_is_the_question_and_a_claimed_one_judges_nothing(
+    rich: Result, claimed: float | None, found: str, verdict: str, virtual: bool
+) -> None:
+    series = rich.model_copy(update={"series": series_report(virtual=virtual)})
+    told = series.model_copy(update={"subject": rich.subject.model_copy(update={"claimed_age_years": claimed})})
+    (row,) = (row for row in population_rows(told, manifest(), EN) if row.point == "Age")
+    assert (row.covered, row.found, row.inside, row.verdict) == ("8 to 26 years", found, None, verdict)
+    said = [population_verdict(population_rows(each, manifest(), EN), EN) for each in (told, series)]
+    assert said[0] == said[1]
 
 
 def test_of_real_people_an_image_cannot_tell(rich: Result) -> None:
@@ -54,14 +74,13 @@ def test_each_point_can_be_outside(rich: Result) -> None:
     far = rich.quality.model_copy(update={"novelty": rich.quality.novelty.model_copy(update={"distance": 99.0})})
     other = rich.model_copy(
         update={
-            "subject": rich.subject.model_copy(update={"claimed_age_years": 40}),
             "series": series_report(plane=Plane.SAGITTAL, weighting="PD"),
             "quality": far,
             "reasons": [Reason(code=ReasonCode.FIELD_OF_VIEW, message="the pixel is 1.2 mm")],
         }
     )
     girls = manifest().model_copy(update={"sexes": [Sex.FEMALE]})
-    assert {row.inside for row in population_rows(other, girls, EN)} == {False}
+    assert {row.inside for row in population_rows(other, girls, EN) if row.point != "Age"} == {False}
 
 
 def test_the_grid_is_compared_in_mm(rich: Result) -> None:
@@ -83,11 +102,7 @@ def test_what_is_not_known_cannot_be_told(abstained: Result) -> None:
         update={"subject": abstained.subject.model_copy(update={"sex": None, "claimed_age_years": None})}
     )
     found = inside(bare)
-    assert (found["Sex"], found["Age (here: as claimed)"], found["Likeness to the training images"]) == (
-        None,
-        None,
-        None,
-    )
+    assert (found["Sex"], found["Age"], found["Likeness to the training images"]) == (None, None, None)
 
 
 def test_without_a_bundle_there_is_no_comparison(abstained: Result) -> None:

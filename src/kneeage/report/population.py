@@ -12,13 +12,17 @@ from kneeage.report.words import Words
 
 @dataclass(frozen=True)
 class PopulationRow:
-    """One point: what the bundle covers, what was found here, and whether that is inside (None: it cannot be told)."""
+    """One point: what the bundle covers, what was found here, and whether that is inside (None: it cannot be told).
+
+    Age is the question, so that nothing that is said about it here enters the verdict on the whole.
+    """
 
     point: str
     covered: str
     found: str
     inside: bool | None
     verdict: str
+    is_asked: bool = False
 
 
 def population_rows(result: Result, manifest: BundleManifest | None, say: Words) -> list[PopulationRow]:
@@ -33,10 +37,11 @@ def population_rows(result: Result, manifest: BundleManifest | None, say: Words)
 
 
 def population_verdict(rows: list[PopulationRow], say: Words) -> str:
-    """Say in one sentence whether the subject is inside the reference population."""
-    if any(row.inside is False for row in rows):
+    """Say in one sentence whether the subject is inside the reference population, by every point but its age."""
+    judged = [row.inside for row in rows if not row.is_asked]
+    if False in judged:
         return say("population.outside")
-    return say("population.open" if any(row.inside is None for row in rows) else "population.within")
+    return say("population.open" if None in judged else "population.within")
 
 
 def _row(key: str, covered: str, found: str, inside: bool | None, say: Words) -> PopulationRow:
@@ -69,11 +74,15 @@ def _sex(result: Result, manifest: BundleManifest, say: Words) -> PopulationRow:
 
 
 def _age(result: Result, manifest: BundleManifest, say: Words) -> PopulationRow:
-    """Compare the claimed age; the true one is what is asked about."""
+    """Say which ages are covered; a claimed age is beside them, and judges nothing."""
     (low, high), claimed = manifest.age_range_years, result.subject.claimed_age_years
     covered = say("unit.years_range", low=f"{low:g}", high=f"{high:g}")
-    found = say("value.not_given") if claimed is None else say("unit.years", number=f"{claimed:g}")
-    return _row("age", covered, found, None if claimed is None else low <= claimed <= high, say)
+    if claimed is None:
+        found, verdict = say("value.not_given"), say("population.asked")
+    else:
+        found = say("population.claimed", age=say("unit.years", number=f"{claimed:g}"))
+        verdict = say("population.asked" if low <= claimed <= high else "population.asked_outside")
+    return PopulationRow(say("population.age"), covered, found, None, verdict, is_asked=True)
 
 
 def _image(result: Result, series: SeriesReport, manifest: BundleManifest, say: Words) -> list[PopulationRow]:
