@@ -250,12 +250,29 @@ class CovariateReport(_Part):
     note: str = ""
 
 
+class PriorRow(_Part):
+    """Relative density of one age."""
+
+    age_years: float
+    weight: float
+
+
 class PriorReport(_Part):
     """The prior age distribution that the shown posterior rests on."""
 
     name: str
-    low_years: float
-    high_years: float
+    low_years: float = Field(description="youngest age that the prior and the bundle allow")
+    high_years: float = Field(description="oldest age that they allow")
+    rows: list[PriorRow] = Field(
+        default_factory=list,
+        description="the prior as it was given, before it was cut to the bundle's ages: straight lines between the "
+        "rows, zero outside; a range of ages alike has two. Empty in results of earlier versions",
+    )
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether every age of its range is alike, so that the name says all."""
+        return len({row.weight for row in self.rows}) < 2 and len(self.rows) < 3
 
 
 class BundleReport(_Part):
