@@ -338,6 +338,22 @@ def test_facts_beside_the_image_are_used_and_said(pooled: Bundle, template: Load
     assert (weight.used, sequence.used) == (False, False)
 
 
+def test_a_body_that_no_training_subject_had_is_warned_of_and_not_refused(
+    tmp_path: Path, template: LoadedSeries
+) -> None:
+    bodies = {"height_cm": (115, 193), "weight_kg": (19, 116), "body_mass_index": (12, 36.5)}
+    examiner = Examiner(pooled_bundle(tmp_path / "pooled", body_range=bodies), threads=1)
+    strange, usual = (
+        examiner.examine(series_of(template, block_knee()), Question(sex="male", height_cm=height, weight_kg=60)).result
+        for height in (75.0, 170.0)
+    )
+    assert strange.outcome is Outcome.ESTIMATED
+    warned = [text.partition(" lies outside")[0] for text in strange.warnings if text not in usual.warnings]
+    assert warned == ["the height of 75 cm", "the body mass index of 106.7 kg/m²"]
+    assert not any("training subjects" in text for text in usual.warnings)
+    assert (strange.subject.height_cm, strange.subject.weight_kg) == (75, 60)
+
+
 def test_height_moves_the_distribution_but_not_what_was_calibrated_without_it(
     tmp_path: Path, template: LoadedSeries
 ) -> None:

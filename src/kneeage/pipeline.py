@@ -53,7 +53,7 @@ from kneeage.infer.abstain import (
 )
 from kneeage.infer.age import AgeFacts, AgeReading, age_inputs, age_outputs, read_age
 from kneeage.infer.correct import corrected
-from kneeage.infer.covariates import covariate_reports
+from kneeage.infer.covariates import body_warnings, covariate_reports
 from kneeage.infer.engine import RUNTIME_VERSION, Engine
 from kneeage.infer.explain import PATCH_MM, Explanation, explanation, few_slices, occlude
 from kneeage.infer.fibula import side_from_fibula
@@ -345,6 +345,7 @@ class Examiner:
             warnings.append(UNCALIBRATED_WARNING)
         if question.known_sex is None:
             warnings.append(SEX_WARNING)
+        warnings += body_warnings(question.height_cm, question.weight_kg, self.manifest)
         if header.weighting not in (None, "T1", *self.manifest.sequences):
             warnings.append(WEIGHTING_WARNING.format(weighting=header.weighting))
         if header.fat_suppressed:

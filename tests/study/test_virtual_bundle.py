@@ -200,6 +200,10 @@ def test_card_and_datasheet_are_filled_in(made: BundleManifest, work: Path) -> N
     assert "An ensemble of 2 age models" in card
     assert "height (may be missing)" in card
     assert "| distance of slices | 3.0 to 4.1 mm |" in card
+    assert made.body_range is not None
+    assert (made.body_range.height_cm, made.body_range.weight_kg) == ((150, 150), (50, 50))
+    row = "150.0 to 150.0 cm, 50.0 to 50.0 kg, body mass index 22.2 to 22.2 kg/m²; others are warned of, not refused"
+    assert f"| height and weight of the training subjects | {row} |" in card
     assert "one for each sex and\ncompleted year" in card
     sheet = load_bundle(work / "bundle").files()[DATASHEET_FILE].decode()
     for text in (card, sheet):

@@ -297,6 +297,8 @@ class SubjectReport(_Part):
     """What the user said about the subject and the case; nothing of it is read from a header."""
 
     sex: Sex | None = None
+    height_cm: float | None = None
+    weight_kg: float | None = None
     question: str | None = None
     legal_basis: str | None = None
     consent: str | None = Field(None, description="who consented to the examination, and how")

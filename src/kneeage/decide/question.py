@@ -105,6 +105,8 @@ class Question:
         """Give what the result repeats of the question."""
         return SubjectReport(
             sex=self.known_sex,
+            height_cm=self.height_cm,
+            weight_kg=self.weight_kg,
             question=self.question,
             legal_basis=self.legal_basis,
             consent=self.consent,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kneeage.core.manifest import BundleManifest
+from kneeage.core.manifest import BundleManifest, body_mass_index
 from kneeage.core.result import NoveltyReport, ReasonCode, Result, SeriesReport
 from kneeage.report.summary import is_virtual
 from kneeage.report.words import Words
@@ -31,7 +32,7 @@ def population_rows(result: Result, manifest: BundleManifest | None, say: Words)
         return []
     rows = [_people(result, say)]
     if manifest is not None:
-        rows += [_sex(result, manifest, say), _age(result, manifest, say)]
+        rows += [_sex(result, manifest, say), _age(result, manifest, say), _body(result, manifest, say)]
         rows += [] if result.series is None else _image(result, result.series, manifest, say)
     return [*rows, _likeness(None if result.quality is None else result.quality.novelty, say)]
 
@@ -83,6 +84,28 @@ def _age(result: Result, manifest: BundleManifest, say: Words) -> PopulationRow:
         found = say("population.claimed", age=say("unit.years", number=f"{claimed:g}"))
         verdict = say("population.asked" if low <= claimed <= high else "population.asked_outside")
     return PopulationRow(say("population.age"), covered, found, None, verdict, is_asked=True)
+
+
+def _body(result: Result, manifest: BundleManifest, say: Words) -> PopulationRow:
+    """Compare height, weight and body mass index with those of the training subjects."""
+    ranges, height, weight = manifest.body_range, result.subject.height_cm, result.subject.weight_kg
+    given = [height, weight, None if height is None or weight is None else body_mass_index(height, weight)]
+    found = _measures([None if value is None else say.number(value) for value in given], say)
+    if ranges is None:
+        return _row("body", say("value.not_given"), found, None, say)
+    ends = (ranges.height_cm, ranges.weight_kg, ranges.body_mass_index)
+    covered = _measures(["–".join(say.number(end) for end in pair) for pair in ends], say)
+    known = None if None in given else True
+    return _row("body", covered, found, False if ranges.outside(height, weight) else known, say)
+
+
+def _measures(numbers: Sequence[str | None], say: Words) -> str:
+    """Write height, weight and body mass index with their units, as far as known."""
+    keys = ("height", "weight", "body_mass_index")
+    known = [
+        say(f"population.{key}", number=number) for key, number in zip(keys, numbers, strict=True) if number is not None
+    ]
+    return say("format.comma").join(known) or say("value.not_given")
 
 
 def _image(result: Result, series: SeriesReport, manifest: BundleManifest, say: Words) -> list[PopulationRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from kneeage.core.manifest import BundleManifest, ThresholdPolicy, ThresholdRule
+from kneeage.core.manifest import BodyRange, BundleManifest, ThresholdPolicy, ThresholdRule
 from kneeage.core.result import ErrorRate
 from kneeage.learn.virtual_bundle import GRID_MARGIN
 from kneeage.study.reference_knees import CANDIDATES, PICTURE_MM
@@ -33,6 +33,7 @@ def model_card(manifest: BundleManifest) -> str:
         field_of_view=_range_mm(manifest.field_of_view_mm, 0),
         pixel=_range_mm(manifest.pixel_mm, 2),
         slice_spacing=_range_mm(manifest.slice_spacing_mm, 1),
+        body=_body(manifest.body_range),
         sexes=" and ".join(sex.value for sex in manifest.sexes),
         rows="\n".join(f"| {name.replace('_', ' ')} | {value:g} |" for name, value in manifest.held_out.items()),
         rule=_rule(manifest.policy),
@@ -136,6 +137,16 @@ def _range_mm(limits: tuple[float, float] | None, digits: int) -> str:
         return "not judged"
     low, high = limits
     return f"{low:.{digits}f} to {high:.{digits}f} mm"
+
+
+def _body(bodies: BodyRange | None) -> str:
+    """Say which heights and weights the training subjects had."""
+    if bodies is None:
+        return "not recorded; none is warned of"
+    height, weight, index = (
+        "{:.1f} to {:.1f}".format(*ends) for ends in (bodies.height_cm, bodies.weight_kg, bodies.body_mass_index)
+    )
+    return f"{height} cm, {weight} kg, body mass index {index} kg/m²; others are warned of, not refused"
 
 
 def _conformal(manifest: BundleManifest) -> str:
