@@ -17,6 +17,10 @@ _FACT_WORDS = {
     "femur_openness": "openness and thickness of both plates",
 }
 
+# Cohorts of every virtual bundle, and those of a tuned threshold rule.
+_COHORTS = ("training and validation (choice of checkpoints)", "calibration")
+_RULE_COHORTS = ("tuning of the threshold rule", "counting of its errors")
+
 
 def model_card(manifest: BundleManifest) -> str:
     """Write the model card of a virtual bundle."""
@@ -54,7 +58,21 @@ def model_card(manifest: BundleManifest) -> str:
 
 def datasheet(manifest: BundleManifest) -> str:
     """Write the datasheet of a virtual bundle's cohorts."""
-    return _filled("datasheet.md", manifest)
+    is_tuned = bool(manifest.policy.rules)
+    return _filled(
+        "datasheet.md",
+        manifest,
+        subjects="\n".join(f"- {name}: {count}" for name, count in _subjects(manifest).items()),
+        windows=" (cohorts about thresholds: uniform within windows of two years)" if is_tuned else "",
+        cohorts=", ".join([*_COHORTS, *(_RULE_COHORTS if is_tuned else ()), "test"]),
+    )
+
+
+def _subjects(manifest: BundleManifest) -> dict[str, int]:
+    """Count the subjects of each cohort; what else a bundle is made of, such as steps, is no subject."""
+    made = {name.replace("_", " "): count for name, count in manifest.training.items() if "subjects" in name}
+    tested = manifest.held_out.get("subjects")
+    return made if tested is None else {**made, "test subjects": int(tested)}
 
 
 def _filled(template: str, manifest: BundleManifest, **values: object) -> str:
