@@ -347,6 +347,22 @@ def test_facts_beside_the_image_are_used_and_said(pooled: Bundle, template: Load
     assert (weight.used, sequence.used) == (False, False)
 
 
+def test_a_body_that_no_training_subject_had_is_warned_of_and_not_refused(
+    tmp_path: Path, template: LoadedSeries
+) -> None:
+    bodies = {"height_cm": (115, 193), "weight_kg": (19, 116), "body_mass_index": (12, 36.5)}
+    examiner = Examiner(pooled_bundle(tmp_path / "pooled", body_range=bodies), threads=1)
+    strange, usual = (
+        examiner.examine(series_of(template, block_knee()), Question(sex="male", height_cm=height, weight_kg=60)).result
+        for height in (75.0, 170.0)
+    )
+    assert strange.outcome is Outcome.ESTIMATED
+    warned = [text.partition(" lies outside")[0] for text in strange.warnings if text not in usual.warnings]
+    assert warned == ["the height of 75 cm", "the body mass index of 106.7 kg/m²"]
+    assert not any("training subjects" in text for text in usual.warnings)
+    assert (strange.subject.height_cm, strange.subject.weight_kg) == (75, 60)
+
+
 def test_height_moves_the_distribution_but_not_what_was_calibrated_without_it(
     tmp_path: Path, template: LoadedSeries
 ) -> None:
@@ -424,6 +440,35 @@ def test_each_limit_of_a_bundle_has_its_reason(
     assert {*reason_codes(found)} == {code}
     assert found.estimated_age_years is None
     assert found.plates["distal_femur"].found
+
+
+def test_limits_on_grey_values_do_not_judge_a_contrast_that_the_bundle_does_not_cover(
+    tmp_path: Path, template: LoadedSeries
+) -> None:
+    strict = pooled_bundle(
+        tmp_path / "strict",
+        sequences=["T1"],
+        quality_limits={
+            "highest": {"ripple_rows": -1, "void_share": -1},
+            "lowest": {"sharpness": 2},
+            "percentile": 99,
+            "subjects": 9,
+        },
+        novelty={**SCALE, "mean": [9, 9, 9], "limit": 1},
+        growth_limits=[{"measure": "openness", "low": 0.5, "high": 1, "quantile": 0.9, "subjects": 9}],
+    )
+    grey = {ReasonCode.MOTION, ReasonCode.METAL, ReasonCode.BLURRED, ReasonCode.UNLIKE_TRAINING}
+    known, foreign = (
+        examined(strict, template, block_knee(), weighting="T1", fat_suppressed=suppressed).result
+        for suppressed in (False, True)
+    )
+    assert {*reason_codes(known)} == {*grey, ReasonCode.PLATES_DISAGREE}
+    assert reason_codes(foreign) == [ReasonCode.WRONG_SEQUENCE, ReasonCode.PLATES_DISAGREE]
+    assert known.quality is not None
+    assert foreign.quality is not None
+    assert None not in (known.quality.motion, known.quality.novelty)
+    assert (foreign.quality.motion, foreign.quality.novelty) == (None, None)
+    assert foreign.quality.sharpness == known.quality.sharpness
 
 
 def test_a_knee_within_all_limits_is_estimated(tmp_path: Path, template: LoadedSeries) -> None:

@@ -53,7 +53,7 @@ from kneeage.infer.abstain import (
 )
 from kneeage.infer.age import AgeFacts, AgeReading, age_inputs, age_outputs, read_age
 from kneeage.infer.correct import corrected
-from kneeage.infer.covariates import covariate_reports
+from kneeage.infer.covariates import body_warnings, covariate_reports
 from kneeage.infer.engine import RUNTIME_VERSION, Engine
 from kneeage.infer.explain import PATCH_MM, Explanation, explanation, few_slices, occlude
 from kneeage.infer.fibula import side_from_fibula
@@ -203,7 +203,8 @@ class Examiner:
         reasons = self._reasons_before_reading(series, question, seen)
         read = None if site_reasons(seen.sites, self.manifest.age) else self._read(series, question, seen)
         if read is not None:
-            reasons += reading_reasons(read.regions.quality, seen.plates, read.novelty, self.manifest)
+            judged = read.regions.quality if read.is_covered else None
+            reasons += reading_reasons(judged, seen.plates, read.novelty, self.manifest)
         statement = None if reasons or read is None else self._state_age(series, question, prior, read)
         told = [] if statement is None or read is None else self._covariates(read, prior)
         result = self._result(
@@ -270,9 +271,10 @@ class Examiner:
         reading = read_age(self._age_networks, regions.stack, facts, self.manifest)
         usual = facts.as_calibrated
         basis = reading if usual == facts else read_age(self._age_networks, regions.stack, usual, self.manifest)
-        scale, features = self._novelty_scale, basis.features
+        covered = sequence_reason(series.header.weighting, series.header.fat_suppressed, self.manifest) is None
+        scale, features = self._novelty_scale if covered else None, basis.features
         novelty = None if scale is None or features is None else scale.report(features)
-        return _Read(regions, seen.plates, facts, reading, basis, novelty)
+        return _Read(regions, seen.plates, facts, reading, basis, novelty, covered)
 
     def _state_age(self, series: LoadedSeries, question: Question, prior: FittedPrior, read: _Read) -> AgeStatement:
         """Say what follows from what the age networks saw."""
@@ -327,12 +329,13 @@ class Examiner:
         """Put the result together."""
         said = {} if statement is None else {name: getattr(statement, name) for name in _STATED}
         measured, novelty = (None, None) if read is None else (read.regions.quality, read.novelty)
+        covered = read is None or read.is_covered
         return Result(
             outcome=Outcome.ABSTAINED if statement is None else Outcome.ESTIMATED,
             reasons=reasons,
             subject=question.report(),
             series=_series_report(series),
-            quality=None if seen is None else seen.quality(measured, novelty, series.notes),
+            quality=None if seen is None else seen.quality(measured, novelty, series.notes, covered=covered),
             plates={} if seen is None else seen.plates,
             covariates=list(covariates),
             bundle=self._bundle_report(),
@@ -348,6 +351,7 @@ class Examiner:
             warnings.append(UNCALIBRATED_WARNING)
         if question.known_sex is None:
             warnings.append(SEX_WARNING)
+        warnings += body_warnings(question.height_cm, question.weight_kg, self.manifest)
         if header.weighting not in (None, "T1", *self.manifest.sequences):
             warnings.append(WEIGHTING_WARNING.format(weighting=header.weighting))
         if header.fat_suppressed:
@@ -539,7 +543,11 @@ def _stray_warnings(seen: Seen) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """What the age networks were given, and what they saw; ``basis`` is seen without height and weight."""
+    """What the age networks were given, and what they saw.
+
+    ``basis`` is seen without height and weight. ``is_covered``: the bundle knows the sequence; the limits that it keeps
+    on grey values, and its distances, say nothing about another contrast.
+    """
 
     regions: Regions
     plates: dict[str, PlateReport]
@@ -547,6 +555,7 @@ class _Read:
     reading: AgeReading
     basis: AgeReading
     novelty: NoveltyReport | None
+    is_covered: bool
 
     @property
     def readings(self) -> tuple[tuple[AgeFacts, AgeReading], ...]:

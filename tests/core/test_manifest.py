@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from kneeage.core.manifest import BUNDLE_SCHEMA_VERSION, BundleManifest
+from kneeage.core.manifest import BUNDLE_SCHEMA_VERSION, BodyRange, BundleManifest
 
 
 @pytest.fixture
@@ -78,3 +78,24 @@ def test_channels_that_are_no_labels_are_refused(fields: dict[str, Any], values:
     segment = {"file": "segment.onnx", "label_values": values}
     with pytest.raises(ValidationError, match="different labels, background first"):
         BundleManifest.model_validate(fields | {"segment": segment})
+
+
+@pytest.mark.parametrize(
+    ("height_cm", "weight_kg", "outside"),
+    [
+        (None, None, set()),
+        (115, 20, set()),
+        (193, 116, set()),
+        (110, 200, {"height_cm", "weight_kg", "body_mass_index"}),
+        (75, None, {"height_cm"}),
+        (None, 150, {"weight_kg"}),
+        (190, 30, {"body_mass_index"}),
+        (120, 60, {"body_mass_index"}),
+    ],
+)
+def test_a_body_that_no_training_subject_had(
+    fields: dict[str, Any], height_cm: float | None, weight_kg: float | None, outside: set[str]
+) -> None:
+    assert BundleManifest.model_validate(fields).body_range is None
+    bodies = BodyRange(height_cm=(115, 193), weight_kg=(19, 116), body_mass_index=(12, 36))
+    assert {*bodies.outside(height_cm, weight_kg)} == outside

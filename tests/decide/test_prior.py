@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kneeage.core.errors import UsageError
-from kneeage.decide.prior import Prior, fit_prior, parse_prior, training_prior, uniform_prior
+from kneeage.decide.prior import Prior, fit_prior, parse_prior, table_sha256, training_prior, uniform_prior
 from tests.infer.knees import manifest
 
 EDGES = [float(age) for age in range(8, 27)]
@@ -66,6 +67,29 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
 def test_a_file_without_the_columns(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"two columns of numbers|at least two ages"):
         parse_prior(csv_file(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("age_years;weight\n8;1\n9;1\n", 1),
+        ("age_years,weight\n8,1\n9;1\n", 3),
+        ("age_years,weight\n\n8,5;1\n", 3),
+    ],
+)
+def test_semicolons_are_named_with_their_line(tmp_path: Path, text: str, line: int) -> None:
+    with pytest.raises(UsageError, match=rf"^line {line} of the prior file 'prior\.csv' has semicolons; commas are"):
+        parse_prior(csv_file(tmp_path, "\ufeff" + text))
+
+
+def test_a_line_without_numbers_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="two columns of numbers, age_years,weight; line 4 has not"):
+        parse_prior(csv_file(tmp_path, "age_years,weight\n8,1\n9,1\n10\n"))
+
+
+def test_semicolons_of_another_column_do_not_matter(tmp_path: Path) -> None:
+    prior = parse_prior(csv_file(tmp_path, "\ufeffage_years,weight,source\n8,1,a;b\n\n9,2,\n"))
+    assert (prior.ages_years, prior.weights) == ((8, 9), (1, 2))
 
 
 def test_a_file_that_is_no_table(tmp_path: Path) -> None:
@@ -133,3 +157,22 @@ def test_the_training_prior_is_uniform_over_age_unless_stored() -> None:
     stored = manifest(age_edges_years=[8.0, 10.0, 11.0, 26.0], training_prior=[1.0, 0.0, 3.0])
     assert training_prior(stored).masses == (0.25, 0, 0.75)
     assert training_prior(stored).edges_years == (8, 10, 11, 26)
+
+
+def test_what_the_result_keeps_makes_the_same_prior_again(tmp_path: Path) -> None:
+    first = fit_prior(parse_prior(csv_file(tmp_path, "age_years,weight\n4.1,0\n14.25,4\n30,1e-3\n")), EDGES)
+    kept = first.report()
+    assert (kept.name, kept.low_years, kept.high_years, kept.is_flat) == ("prior.csv", 8, 26, False)
+    lines = "".join(f"{row.age_years},{row.weight}\n" for row in kept.rows)
+    assert fit_prior(parse_prior(csv_file(tmp_path, f"age_years,weight\n{lines}")), EDGES) == first
+
+
+def test_a_range_keeps_its_ends_and_is_flat() -> None:
+    kept = fit_prior(uniform_prior(4, 30), EDGES).report()
+    assert [(row.age_years, row.weight) for row in kept.rows] == [(4, 1), (30, 1)]
+    assert kept.is_flat
+
+
+def test_a_table_is_hashed_as_a_file_of_it(tmp_path: Path) -> None:
+    path = Path(csv_file(tmp_path, "age_years,weight\n8.0,1.0\n14.5,0.25\n"))
+    assert table_sha256([(8, 1), (14.5, 0.25)]) == hashlib.sha256(path.read_bytes()).hexdigest()

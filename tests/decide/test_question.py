@@ -27,12 +27,13 @@ def test_another_sex_is_refused() -> None:
         Question(sex="M")
 
 
-@pytest.mark.parametrize("age", [0, -1, float("nan"), float("inf")])
-def test_ages_are_years_above_zero(age: float) -> None:
-    with pytest.raises(UsageError, match="years above 0"):
-        Question(thresholds=(14, age))
-    with pytest.raises(UsageError, match="years above 0"):
+@pytest.mark.parametrize("age", [0, -1, 120.5, float("nan"), float("inf")])
+def test_the_age_that_is_none_of_a_person_is_named(age: float) -> None:
+    with pytest.raises(UsageError, match=f"^a threshold is in years, above 0 and up to 120; found {age:g}$"):
+        Question(thresholds=(14, age), claimed_age_years=15)
+    with pytest.raises(UsageError, match=f"^the claimed age is in years, above 0 and up to 120; found {age:g}$"):
         Question(claimed_age_years=age)
+    assert Question(thresholds=(120,), claimed_age_years=120).claimed_age_years == 120
 
 
 def test_a_threshold_is_given_once() -> None:

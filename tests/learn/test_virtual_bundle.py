@@ -12,7 +12,7 @@ from kneeage.core.volume import Volume
 from kneeage.infer.abstain import grid_reasons
 from kneeage.io.bundle import load_bundle
 from kneeage.io.read import list_candidates, load
-from kneeage.learn.virtual_bundle import GRID_MARGIN, VirtualBundleSettings, grid_limits
+from kneeage.learn.virtual_bundle import GRID_MARGIN, VirtualBundleSettings, body_range, grid_limits
 from kneeage.phantom.cohort.subject import plan_series
 
 # Enough of the training subjects to come near both ends of what hospitals have, few enough to be planned in a second.
@@ -55,6 +55,14 @@ def test_limits_are_the_ends_of_the_training_series_widened() -> None:
     assert found["slice_spacing_mm"] == pytest.approx((3 / GRID_MARGIN, 4 * GRID_MARGIN))
     assert found["pixel_mm"] == pytest.approx((0.3 / GRID_MARGIN, 0.4 * GRID_MARGIN))
     assert found["field_of_view_mm"] == pytest.approx((60 / GRID_MARGIN, 80 * GRID_MARGIN))
+
+
+def test_bodies_are_those_of_the_training_subjects() -> None:
+    bodies = [(120.0, 20.0), (190.0, 60.0), (160.0, 90.0)]
+    found = body_range([{"height_cm": height, "weight_kg": weight} for height, weight in bodies])
+    assert (found.height_cm, found.weight_kg) == ((120, 190), (20, 90))
+    assert found.body_mass_index == pytest.approx((20 / 1.44, 90 / 2.56))
+    assert not any(found.outside(*body) for body in bodies)
 
 
 @pytest.mark.parametrize(

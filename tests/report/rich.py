@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kneeage.core.anatomy import Sex
-from kneeage.core.manifest import BundleManifest
+from kneeage.core.manifest import BodyRange, BundleManifest
 from kneeage.core.result import (
     CovariateReport,
     ErrorRate,
@@ -90,7 +90,11 @@ def rich_result(estimated: Result) -> Result:
     return estimated.model_copy(
         update={
             "subject": estimated.subject.model_copy(
-                update={"consent": "by the subject and the guardian, in writing", "examiner": "Dr. Example, radiology"}
+                update={
+                    "consent": "by the subject and the guardian, in writing",
+                    "examiner": "Dr. Example, radiology",
+                    "height_cm": 168.0,
+                }
             ),
             "quality": estimated.quality.model_copy(
                 update={"motion": 0.12, "metal_share": 0.0, "sharpness": 1.84, "novelty": novelty}
@@ -133,7 +137,8 @@ def rich_result(estimated: Result) -> Result:
 def manifest() -> BundleManifest:
     """Give the manifest of the bundle that ships."""
     grids = {"field_of_view_mm": (102, 235), "pixel_mm": (0.16, 0.71), "slice_spacing_mm": (2.46, 5.66)}
-    return load_bundle().manifest.model_copy(update={"sequences": ["T1"], **grids})
+    bodies = BodyRange(height_cm=(115.4, 193.4), weight_kg=(19.2, 115.9), body_mass_index=(12.07, 36.5))
+    return load_bundle().manifest.model_copy(update={"sequences": ["T1"], "body_range": bodies, **grids})
 
 
 def knees() -> list[ReferenceKnee]:

@@ -13,11 +13,13 @@ from kneeage.core.result import (
     MinimumAge,
     PlateReport,
     PriorReport,
+    PriorRow,
     Reason,
     ReasonCode,
     Result,
     ThresholdErrors,
 )
+from kneeage.decide.prior import table_sha256
 from kneeage.io.bundle import load_bundle
 from kneeage.report import evidence, sections
 from kneeage.report.words import words
@@ -91,6 +93,32 @@ def test_errors_that_nobody_counted_stand_nowhere(estimated: Result, bundle: Bun
 
 def test_a_uniform_prior_is_worded_in_chinese(estimated: Result) -> None:
     assert sections.prior_rows(estimated, words("zh"))[0].value == "8至26岁均匀分布（uniform:8-26）"
+
+
+@pytest.mark.parametrize(
+    ("lang", "label", "told"),
+    [
+        ("en", "Its table of ages and weights (3 rows)", "10: 0; 14.5: 4; 18: 0.25"),
+        ("zh", "其年龄与权重表（3行）", "10岁：0；14.5岁：4；18岁：0.25"),
+    ],
+)
+def test_a_prior_from_a_table_is_printed_with_its_rows(
+    changed: Callable[..., Result], lang: str, label: str, told: str
+) -> None:
+    rows = [PriorRow(age_years=age, weight=weight) for age, weight in ((10, 0), (14.5, 4), (18, 0.25))]
+    result = changed(prior=PriorReport(name="p.csv", low_years=10, high_years=18, rows=rows))
+    row = sections.prior_rows(result, words(lang))[-1]
+    assert (row.label, row.value) == (label, told)
+
+
+def test_a_long_prior_is_printed_as_a_hash_and_a_flat_one_by_its_name(changed: Callable[..., Result]) -> None:
+    rows = [PriorRow(age_years=age, weight=age % 3) for age in range(8, 26)]
+    row = sections.prior_rows(changed(prior=PriorReport(name="p", low_years=8, high_years=25, rows=rows)), EN)[-1]
+    assert row.label == "Its table of ages and weights (18 rows)"
+    assert row.value == table_sha256((each.age_years, each.weight) for each in rows)
+    flat = PriorReport(name="p", low_years=8, high_years=26, rows=[rows[0], rows[3]])
+    assert flat.rows[0].weight == flat.rows[1].weight
+    assert len(sections.prior_rows(changed(prior=flat), EN)) == 2
 
 
 def test_a_reason_that_all_decisions_share_is_given_once(estimated: Result) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +31,7 @@ from kneeage.learn.virtual_bundle import (
 from kneeage.learn.virtual_regions import make_regions, read_facts
 from kneeage.report.reference import packed, unpacked
 from kneeage.study import virtual_bundle as making
+from kneeage.study.model_card import model_card
 from kneeage.study.virtual_bundle import Material, fitted, make_virtual_bundle
 from kneeage.study.virtual_rule import tune_virtual_bundle
 from tests.learn.pretended import pretend_regions
@@ -143,6 +145,33 @@ def test_tuning_replaces_the_card_and_keeps_the_networks(made: BundleManifest, w
     assert made.training_split_sha256 in after
 
 
+def test_the_datasheet_counts_the_subjects_that_there_are(made: BundleManifest, work: Path, tuned: Path) -> None:
+    assert made.held_out["subjects"] == 2
+    sheets = [load_bundle(folder).files()[DATASHEET_FILE].decode() for folder in (work / "bundle", tuned)]
+    counted = [re.search(r"\*\*How many\?\*\*\n(.*?)\n\n", sheet, re.DOTALL) for sheet in sheets]
+    before, after = (found[1].splitlines() for found in counted if found is not None)
+    assert before[1:] == [
+        "- age model subjects: 4",
+        "- validation subjects: 2",
+        "- calibration subjects: 4",
+        "- test subjects: 2",
+    ]
+    assert {*after} - {*before} == {
+        "- tuning subjects per sex and window: 1",
+        "- counting subjects per sex and window: 1",
+    }
+    for words in ("tuning of the threshold rule", "counting of its errors", "cohorts about thresholds"):
+        assert words not in sheets[0]
+        assert words in sheets[1]
+
+
+def test_card_and_datasheet_name_what_is_not_from_seeds(made: BundleManifest, work: Path) -> None:
+    sheet = load_bundle(work / "bundle").files()[DATASHEET_FILE].decode()
+    for text in (sheet, model_card(made)):
+        assert "one openly licensed label map of an adult knee (gattia/pymskt, MIT)" in " ".join(text.split())
+        assert "without any other data" not in text
+
+
 def test_a_rule_is_tuned_again_from_what_is_there(tuned: Path, work: Path, tmp_path: Path) -> None:
     shutil.copytree(work / "bundle", tmp_path / "bundle")
     assert tune_virtual_bundle(tmp_path / "bundle", tuned.parent / "rule", TINY) == load_bundle(tuned).manifest
@@ -210,6 +239,10 @@ def test_card_and_datasheet_are_filled_in(made: BundleManifest, work: Path) -> N
     assert "An ensemble of 2 age models" in card
     assert "height (may be missing)" in card
     assert "| distance of slices | 3.0 to 4.1 mm |" in card
+    assert made.body_range is not None
+    assert (made.body_range.height_cm, made.body_range.weight_kg) == ((150, 150), (50, 50))
+    row = "150.0 to 150.0 cm, 50.0 to 50.0 kg, body mass index 22.2 to 22.2 kg/m²; others are warned of, not refused"
+    assert f"| height and weight of the training subjects | {row} |" in card
     assert "one for each sex and\ncompleted year" in card
     sheet = load_bundle(work / "bundle").files()[DATASHEET_FILE].decode()
     for text in (card, sheet):

@@ -284,16 +284,18 @@ def test_purging_removes_images_and_keeps_the_record(door: Door, knee: bytes) ->
 def test_words_of_a_purged_examination_lie_in_no_file(door: Door, knee: bytes) -> None:
     key = door.open("Stachelbeere 1")
     door.send(key, ("knee.nii.gz", knee))
-    door.ask(key, question="Stachelbeere 2", examiner="Stachelbeere 3")
+    table = [{"age_years": 10, "weight": 2.7182818}, {"age_years": 20, "weight": 3}]
+    door.ask(key, question="Stachelbeere 2", examiner="Stachelbeere 3", prior_table=table)
 
-    def holding() -> set[str]:
+    def holding(word: bytes) -> set[str]:
         files = [path for path in door.settings.data.rglob("*") if path.is_file()]
-        return {path.name for path in files if b"Stachelbeere" in path.read_bytes()}
+        return {path.name for path in files if word in path.read_bytes()}
 
     door.work()
-    assert holding()
+    assert holding(b"Stachelbeere")
+    assert "result.json" in holding(b"2.7182818")
     door.client.post(f"/api/examinations/{key}/purge")
-    assert holding() == set()
+    assert holding(b"Stachelbeere") | holding(b"2.7182818") == set()
 
 
 def test_what_is_old_is_purged(door: Door, knee: bytes) -> None:
@@ -380,6 +382,7 @@ def test_a_prior_may_be_a_table(door: Door, knee: bytes) -> None:
     assert door.desk.work_once()
     result = door.client.get(f"/api/examinations/{key}/runs/1/result").json()
     assert result["prior"]["name"].startswith("prior-")
+    assert result["prior"]["rows"] == table
 
 
 def test_an_altered_line_is_found(door: Door) -> None:

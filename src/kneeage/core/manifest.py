@@ -239,6 +239,32 @@ class Lineage(_Part):
     after: dict[str, float] = Field(default_factory=dict, description="cross-validated numbers on the same subjects")
 
 
+class BodyRange(_Part):
+    """Smallest and largest height, weight and body mass index of the training subjects.
+
+    What an age network makes of a body beyond them it has learned from nobody.
+    """
+
+    height_cm: tuple[float, float]
+    weight_kg: tuple[float, float]
+    body_mass_index: tuple[float, float] = Field(description="in kg/m²")
+
+    def outside(self, height_cm: float | None, weight_kg: float | None) -> dict[str, float]:
+        """Give what of a body lies outside, by the names of the ranges; what is not known does not."""
+        index = None if height_cm is None or weight_kg is None else body_mass_index(height_cm, weight_kg)
+        found = {"height_cm": height_cm, "weight_kg": weight_kg, "body_mass_index": index}
+        return {
+            name: value
+            for name, value in found.items()
+            if value is not None and not getattr(self, name)[0] <= value <= getattr(self, name)[1]
+        }
+
+
+def body_mass_index(height_cm: float, weight_kg: float) -> float:
+    """Give the body mass index in kg/m²."""
+    return weight_kg / (height_cm / 100) ** 2
+
+
 class BundleManifest(_Part):
     """The content of ``bundle.json``."""
 
@@ -272,6 +298,9 @@ class BundleManifest(_Part):
     )
     slice_spacing_mm: tuple[float, float] | None = Field(
         None, description="smallest and largest distance of slices that it is valid for; null: not judged"
+    )
+    body_range: BodyRange | None = Field(
+        None, description="bodies of the training subjects; null: not recorded, so that a given one is not compared"
     )
     quality_limits: QualityLimits | None = Field(None, description="null: the quality of an image is not judged")
     reference_knees: str | None = Field(None, description="file with pictures of typical knees")

@@ -118,7 +118,8 @@ class QualityReport(_Part):
     motion: float | None = Field(
         None,
         ge=0,
-        description="strongest sign of motion over its limit in the bundle; above 1: too much; null: it has none",
+        description="strongest sign of motion over its limit in the bundle; above 1: too much; null: it has none for "
+        "this sequence",
     )
     metal_share: float | None = Field(
         None, ge=0, le=1, description="share of the region around the plates that is signal void, as near metal"
@@ -126,7 +127,9 @@ class QualityReport(_Part):
     sharpness: float | None = Field(
         None, ge=0, description="steepness of the strongest edges over their height; low: blurred"
     )
-    novelty: NoveltyReport | None = Field(None, description="null where the bundle cannot tell")
+    novelty: NoveltyReport | None = Field(
+        None, description="null where the bundle cannot tell, as of a sequence that it does not cover"
+    )
     notes: list[str] = Field(default_factory=list)
 
 
@@ -249,12 +252,29 @@ class CovariateReport(_Part):
     note: str = ""
 
 
+class PriorRow(_Part):
+    """Relative density of one age."""
+
+    age_years: float
+    weight: float
+
+
 class PriorReport(_Part):
     """The prior age distribution that the shown posterior rests on."""
 
     name: str
-    low_years: float
-    high_years: float
+    low_years: float = Field(description="youngest age that the prior and the bundle allow")
+    high_years: float = Field(description="oldest age that they allow")
+    rows: list[PriorRow] = Field(
+        default_factory=list,
+        description="the prior as it was given, before it was cut to the bundle's ages: straight lines between the "
+        "rows, zero outside; a range of ages alike has two. Empty in results of earlier versions",
+    )
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether every age of its range is alike, so that the name says all."""
+        return len({row.weight for row in self.rows}) < 2 and len(self.rows) < 3
 
 
 class BundleReport(_Part):
@@ -279,6 +299,8 @@ class SubjectReport(_Part):
     """What the user said about the subject and the case; nothing of it is read from a header."""
 
     sex: Sex | None = None
+    height_cm: float | None = None
+    weight_kg: float | None = None
     question: str | None = None
     legal_basis: str | None = None
     consent: str | None = Field(None, description="who consented to the examination, and how")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from kneeage.core.errors import UsageError
 from kneeage.core.manifest import BundleManifest
+from kneeage.core.result import PriorReport, PriorRow
 
 FloatArray = NDArray[np.float64]
 _UNIFORM = "uniform:"
@@ -78,6 +80,7 @@ class FittedPrior:
         masses: Probability of each bin, summing to 1.
         first_bin: Which bin of the bundle the first of these is in.
         warnings: What had to be cut off.
+        rows: Age and weight of each knot, as given; none for the bundle's own priors.
     """
 
     name: str
@@ -85,6 +88,12 @@ class FittedPrior:
     masses: tuple[float, ...]
     first_bin: int
     warnings: tuple[str, ...] = ()
+    rows: tuple[tuple[float, float], ...] = ()
+
+    def report(self) -> PriorReport:
+        """Give what the result keeps, from which the prior can be made again."""
+        rows = [PriorRow(age_years=age, weight=weight) for age, weight in self.rows]
+        return PriorReport(name=self.name, low_years=self.edges_years[0], high_years=self.edges_years[-1], rows=rows)
 
 
 def uniform_prior(low_years: float, high_years: float) -> Prior:
@@ -104,6 +113,12 @@ def table_prior(name: str, ages_years: Sequence[float], weights: Sequence[float]
         UsageError: The values do not make a distribution.
     """
     return _validated(Prior(name, tuple(ages_years), tuple(weights)))
+
+
+def table_sha256(rows: Iterable[tuple[float, float]]) -> str:
+    """Hash a table of ages and weights as a CSV file of it would be written: headings, a line each, no spaces."""
+    lines = ["age_years,weight", *(f"{float(age)!r},{float(weight)!r}" for age, weight in rows)]
+    return hashlib.sha256(("\n".join(lines) + "\n").encode()).hexdigest()
 
 
 def parse_prior(text: str) -> Prior:
@@ -152,7 +167,12 @@ def fit_prior(prior: Prior, edges_years: Sequence[float]) -> FittedPrior:
         )
     first_bin = int(np.searchsorted(edges_years, low, side="right")) - 1
     return FittedPrior(
-        prior.name, edges, tuple(map(float, masses / masses.sum())), first_bin, _cut_warnings(prior, low, high)
+        prior.name,
+        edges,
+        tuple(map(float, masses / masses.sum())),
+        first_bin,
+        _cut_warnings(prior, low, high),
+        tuple(zip(prior.ages_years, prior.weights, strict=True)),
     )
 
 
@@ -212,13 +232,37 @@ def _read_csv(path: Path) -> Prior:
     """Read a prior from a CSV file."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-        ages, weights = (tuple(float(row[column]) for row in rows) for column in _COLUMNS)
+            knots = list(_knots(path.name, csv.reader(stream)))
     except OSError:
         raise UsageError(f"the prior {str(path)!r} is neither a known form nor a readable file; {_FORMS}") from None
-    except (KeyError, TypeError, ValueError, csv.Error):
+    except (UnicodeDecodeError, csv.Error):
         raise UsageError(f"the prior file {path.name!r} needs two columns of numbers, age_years,weight") from None
-    return table_prior(path.name, ages, weights)
+    return table_prior(path.name, [age for age, _ in knots], [weight for _, weight in knots])
+
+
+def _knots(name: str, lines: Iterable[list[str]]) -> Iterator[tuple[float, float]]:
+    """Give the age and weight of each line below the headings; lines that are empty are passed over."""
+    numbered = enumerate(lines, 1)
+    _, head = next(numbered, (1, []))
+    if not {*_COLUMNS} <= {*head}:
+        raise _unlike_a_knot(name, 1, head)
+    age_at, weight_at = (head.index(column) for column in _COLUMNS)
+    for number, cells in numbered:
+        try:
+            if cells:
+                yield float(cells[age_at]), float(cells[weight_at])
+        except (IndexError, ValueError):
+            raise _unlike_a_knot(name, number, cells) from None
+
+
+def _unlike_a_knot(name: str, number: int, cells: Sequence[str]) -> UsageError:
+    """Say which line of a file cannot be read, and what it lacks."""
+    if any(";" in cell for cell in cells):
+        return UsageError(
+            f"line {number} of the prior file {name!r} has semicolons; commas are needed between the columns, and a "
+            "point in a number, such as 14.5,2"
+        )
+    return UsageError(f"the prior file {name!r} needs two columns of numbers, age_years,weight; line {number} has not")
 
 
 def _validated(prior: Prior) -> Prior:

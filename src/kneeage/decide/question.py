@@ -19,6 +19,8 @@ from kneeage.decide.ratio import AgeWindows, parse_windows
 DEFAULT_THRESHOLDS_YEARS = (12.0, 14.0, 16.0, 18.0)
 # What heights and weights of persons from infancy on can be. Source: ours; the ranges of cohort tables.
 HEIGHT_CM, WEIGHT_KG = (70.0, 240.0), (8.0, 250.0)
+# No person is older. Source: ours.
+OLDEST_YEARS = 120.0
 
 
 class QuestionOptions(TypedDict, total=False):
@@ -74,9 +76,10 @@ class Question:
     def __post_init__(self) -> None:
         if self.sex is not None and self.sex not in set(Sex):
             raise UsageError(f"sex is male or female, or not given; found {self.sex!r}")
-        ages = [*self.thresholds, *([] if self.claimed_age_years is None else [self.claimed_age_years])]
-        if not all(math.isfinite(age) and age > 0 for age in ages):
-            raise UsageError(f"thresholds and the claimed age are years above 0; found {ages}")
+        for threshold in self.thresholds:
+            _require_age("a threshold", threshold)
+        if self.claimed_age_years is not None:
+            _require_age("the claimed age", self.claimed_age_years)
         if len(set(self.thresholds)) < len(self.thresholds):
             raise UsageError(f"each threshold is given once; found {list(self.thresholds)}")
         _require_within("height", self.height_cm, HEIGHT_CM, "cm")
@@ -102,12 +105,20 @@ class Question:
         """Give what the result repeats of the question."""
         return SubjectReport(
             sex=self.known_sex,
+            height_cm=self.height_cm,
+            weight_kg=self.weight_kg,
             question=self.question,
             legal_basis=self.legal_basis,
             consent=self.consent,
             claimed_age_years=self.claimed_age_years,
             examiner=self.examiner,
         )
+
+
+def _require_age(name: str, age_years: float) -> None:
+    """Refuse what is no age of a person."""
+    if not (math.isfinite(age_years) and 0 < age_years <= OLDEST_YEARS):
+        raise UsageError(f"{name} is in years, above 0 and up to {OLDEST_YEARS:g}; found {age_years:g}")
 
 
 def _require_within(name: str, value: float | None, span: tuple[float, float], unit: str) -> None:

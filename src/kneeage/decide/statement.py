@@ -150,7 +150,7 @@ def state_age(
         class_probabilities=shown.class_probabilities(),
         thresholds=threshold_reports(evidence, manifest, asked.thresholds_years),
         likelihood_ratios=[ratio for ratio in _ratios(local, manifest, asked).values() if ratio is not None],
-        prior=PriorReport(name=prior.name, low_years=prior.edges_years[0], high_years=prior.edges_years[-1]),
+        prior=prior.report(),
         prior_effects=prior_effects(local, manifest, asked.thresholds_years),
         warnings=(
             *prior.warnings,

@@ -168,18 +168,22 @@ def plates_reason(plates: Mapping[str, PlateReport], manifest: BundleManifest) -
 
 
 def reading_reasons(
-    quality: ImageQuality, plates: Mapping[str, PlateReport], novelty: NoveltyReport | None, manifest: BundleManifest
+    quality: ImageQuality | None,
+    plates: Mapping[str, PlateReport],
+    novelty: NoveltyReport | None,
+    manifest: BundleManifest,
 ) -> list[Reason]:
     """List what the slices around the plates speak against an estimate.
 
     Args:
-        quality: Quality of these slices.
+        quality: Quality of these slices; None: not judged, since the bundle's limits hold for other contrasts.
         plates: Both plates, corrected and graded, by site.
         novelty: How far the slices lie from the training images; None: not judged.
         manifest: The bundle's manifest.
     """
     single = (plates_reason(plates, manifest), novelty_reason(novelty, manifest))
-    return [*quality_reasons(quality, manifest), *(reason for reason in single if reason is not None)]
+    seen = [] if quality is None else quality_reasons(quality, manifest)
+    return [*seen, *(reason for reason in single if reason is not None)]
 
 
 def _missed_limit(measured: Mapping[str, float], names: Iterable[str], limits: QualityLimits) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from kneeage.core.manifest import BundleManifest
 from kneeage.core.result import CovariateReport
 from kneeage.infer.age import AgeFacts
 from kneeage.infer.facts import FACT_GROUPS
@@ -19,6 +20,32 @@ _COVARIATES = (
 )
 NOT_KNOWN, NOT_TAKEN = "not known", "the bundle does not use it"
 SHOWN_ALONE = "moves the age distribution, not the conformal interval and the decisions"
+
+# What is said of each measure of a body that no training subject had.
+BODY_WARNINGS = {
+    "height_cm": (
+        "the height of {found} cm lies outside that of the training subjects ({low} to {high} cm): "
+        "an age shown with it is not to be relied on"
+    ),
+    "weight_kg": (
+        "the weight of {found} kg lies outside that of the training subjects ({low} to {high} kg): "
+        "an age shown with it is not to be relied on"
+    ),
+    "body_mass_index": (
+        "the body mass index of {found} kg/m² lies outside that of the training subjects ({low} to {high} kg/m²): "
+        "an age shown with this height and weight is not to be relied on"
+    ),
+}
+
+
+def body_warnings(height_cm: float | None, weight_kg: float | None, manifest: BundleManifest) -> list[str]:
+    """Say which given measures of a body no training subject had; none where that was not recorded."""
+    covered = manifest.body_range
+    if covered is None:
+        return []
+    return [
+        _outside(name, value, *getattr(covered, name)) for name, value in covered.outside(height_cm, weight_kg).items()
+    ]
 
 
 def covariate_reports(
@@ -43,6 +70,11 @@ def covariate_reports(
         )
         for name, field, group in _COVARIATES
     ]
+
+
+def _outside(name: str, found: float, low: float, high: float) -> str:
+    """Say that one measure of a body lies outside."""
+    return BODY_WARNINGS[name].format(found=f"{found:.4g}", low=f"{low:.4g}", high=f"{high:.4g}")
 
 
 def _without(facts: AgeFacts, name: str) -> AgeFacts:

@@ -95,7 +95,12 @@ class Seen:
         return Regions(stack, slices, corner, image_quality(image, stack, slices))
 
     def quality(
-        self, measured: ImageQuality | None, novelty: NoveltyReport | None, notes: Sequence[str]
+        self,
+        measured: ImageQuality | None,
+        novelty: NoveltyReport | None,
+        notes: Sequence[str],
+        *,
+        covered: bool = True,
     ) -> QualityReport:
         """Say what the images allow.
 
@@ -103,8 +108,9 @@ class Seen:
             measured: Quality of the slices that the age network takes; None where there are none.
             novelty: How far they lie from the training images; None: not judged.
             notes: What was noted when the series was read.
+            covered: Whether the bundle's limits hold for the contrast of the series.
         """
-        limits = self.manifest.quality_limits
+        limits = self.manifest.quality_limits if covered else None
         return QualityReport(
             slices=self.prepared.volume.shape[2],
             slices_over_femoral_site=len(self.sites.distal_femur.slices),

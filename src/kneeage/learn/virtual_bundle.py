@@ -25,7 +25,7 @@ from pydantic import ConfigDict, Field
 
 from kneeage import __version__
 from kneeage.core.anatomy import Label, Plane, Sex
-from kneeage.core.manifest import VIRTUAL_POPULATION, AgeStage, BundleManifest
+from kneeage.core.manifest import VIRTUAL_POPULATION, AgeStage, BodyRange, BundleManifest, body_mass_index
 from kneeage.decide.question import DEFAULT_THRESHOLDS_YEARS
 from kneeage.io.lock import only_run
 from kneeage.io.output import whole_file
@@ -291,6 +291,7 @@ def virtual_manifest(work: Path, settings: VirtualBundleSettings) -> BundleManif
         field_of_view_mm=limits["field_of_view_mm"],
         pixel_mm=limits["pixel_mm"],
         slice_spacing_mm=limits["slice_spacing_mm"],
+        body_range=body_range(series),
         training_split_sha256=split_sha256(person.seed for person in [*people["training"], *people["validation"]]),
         training=_sizes(settings),
         made_with={
@@ -314,6 +315,18 @@ def grid_limits(series: Sequence[Facts]) -> dict[str, tuple[float, float]]:
     """
     found = {name: [float(known[name]) for known in series] for name in _GRID}
     return {name: (min(values) / GRID_MARGIN, max(values) * GRID_MARGIN) for name, values in found.items()}
+
+
+def body_range(subjects: Sequence[Facts]) -> BodyRange:
+    """Give the smallest and largest height, weight and body mass index of training subjects."""
+    bodies = [(float(known["height_cm"]), float(known["weight_kg"])) for known in subjects]
+    heights, weights = zip(*bodies, strict=True)
+    indices = [body_mass_index(*body) for body in bodies]
+    return BodyRange(
+        height_cm=(min(heights), max(heights)),
+        weight_kg=(min(weights), max(weights)),
+        body_mass_index=(min(indices), max(indices)),
+    )
 
 
 def _sizes(settings: VirtualBundleSettings) -> dict[str, int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kneeage.core.manifest import BundleManifest
+from kneeage.core.manifest import BundleManifest, body_mass_index
 from kneeage.core.result import NoveltyReport, ReasonCode, Result, SeriesReport
 from kneeage.report.summary import is_virtual
 from kneeage.report.words import Words
@@ -12,13 +13,17 @@ from kneeage.report.words import Words
 
 @dataclass(frozen=True)
 class PopulationRow:
-    """One point: what the bundle covers, what was found here, and whether that is inside (None: it cannot be told)."""
+    """One point: what the bundle covers, what was found here, and whether that is inside (None: it cannot be told).
+
+    Age is the question, so that nothing that is said about it here enters the verdict on the whole.
+    """
 
     point: str
     covered: str
     found: str
     inside: bool | None
     verdict: str
+    is_asked: bool = False
 
 
 def population_rows(result: Result, manifest: BundleManifest | None, say: Words) -> list[PopulationRow]:
@@ -27,16 +32,17 @@ def population_rows(result: Result, manifest: BundleManifest | None, say: Words)
         return []
     rows = [_people(result, say)]
     if manifest is not None:
-        rows += [_sex(result, manifest, say), _age(result, manifest, say)]
+        rows += [_sex(result, manifest, say), _age(result, manifest, say), _body(result, manifest, say)]
         rows += [] if result.series is None else _image(result, result.series, manifest, say)
     return [*rows, _likeness(None if result.quality is None else result.quality.novelty, say)]
 
 
 def population_verdict(rows: list[PopulationRow], say: Words) -> str:
-    """Say in one sentence whether the subject is inside the reference population."""
-    if any(row.inside is False for row in rows):
+    """Say in one sentence whether the subject is inside the reference population, by every point but its age."""
+    judged = [row.inside for row in rows if not row.is_asked]
+    if False in judged:
         return say("population.outside")
-    return say("population.open" if any(row.inside is None for row in rows) else "population.within")
+    return say("population.open" if None in judged else "population.within")
 
 
 def _row(key: str, covered: str, found: str, inside: bool | None, say: Words) -> PopulationRow:
@@ -69,11 +75,37 @@ def _sex(result: Result, manifest: BundleManifest, say: Words) -> PopulationRow:
 
 
 def _age(result: Result, manifest: BundleManifest, say: Words) -> PopulationRow:
-    """Compare the claimed age; the true one is what is asked about."""
+    """Say which ages are covered; a claimed age is beside them, and judges nothing."""
     (low, high), claimed = manifest.age_range_years, result.subject.claimed_age_years
     covered = say("unit.years_range", low=f"{low:g}", high=f"{high:g}")
-    found = say("value.not_given") if claimed is None else say("unit.years", number=f"{claimed:g}")
-    return _row("age", covered, found, None if claimed is None else low <= claimed <= high, say)
+    if claimed is None:
+        found, verdict = say("value.not_given"), say("population.asked")
+    else:
+        found = say("population.claimed", age=say("unit.years", number=f"{claimed:g}"))
+        verdict = say("population.asked" if low <= claimed <= high else "population.asked_outside")
+    return PopulationRow(say("population.age"), covered, found, None, verdict, is_asked=True)
+
+
+def _body(result: Result, manifest: BundleManifest, say: Words) -> PopulationRow:
+    """Compare height, weight and body mass index with those of the training subjects."""
+    ranges, height, weight = manifest.body_range, result.subject.height_cm, result.subject.weight_kg
+    given = [height, weight, None if height is None or weight is None else body_mass_index(height, weight)]
+    found = _measures([None if value is None else say.number(value) for value in given], say)
+    if ranges is None:
+        return _row("body", say("value.not_given"), found, None, say)
+    ends = (ranges.height_cm, ranges.weight_kg, ranges.body_mass_index)
+    covered = _measures(["–".join(say.number(end) for end in pair) for pair in ends], say)
+    known = None if None in given else True
+    return _row("body", covered, found, False if ranges.outside(height, weight) else known, say)
+
+
+def _measures(numbers: Sequence[str | None], say: Words) -> str:
+    """Write height, weight and body mass index with their units, as far as known."""
+    keys = ("height", "weight", "body_mass_index")
+    known = [
+        say(f"population.{key}", number=number) for key, number in zip(keys, numbers, strict=True) if number is not None
+    ]
+    return say("format.comma").join(known) or say("value.not_given")
 
 
 def _image(result: Result, series: SeriesReport, manifest: BundleManifest, say: Words) -> list[PopulationRow]:

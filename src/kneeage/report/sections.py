@@ -17,12 +17,15 @@ from kneeage.core.result import (
     SeriesReport,
     ThresholdReport,
 )
+from kneeage.decide.prior import table_sha256
 from kneeage.report.evidence import ratio_ages, ratio_text
 from kneeage.report.summary import age_range, is_conformal, is_virtual, outward
 from kneeage.report.words import Words
 
 # Widest label and value that share a line with others, in Latin characters. Source: ours, two columns on A4.
 _NARROW = 50
+# Rows of a prior that are printed; more are named by their hash. Source: ours, two lines on A4.
+_FEW_PRIOR_ROWS = 12
 # Reasons that say nothing about the image itself.
 _NOT_THE_IMAGE = {ReasonCode.SEX_NOT_COVERED}
 
@@ -169,7 +172,8 @@ def prior_rows(result: Result, say: Words) -> list[Row]:
     if prior is None:
         return []
     allowed = say("unit.years_range", low=f"{prior.low_years:g}", high=f"{prior.high_years:g}")
-    return [Row(say("prior.name"), say.phrase(prior.name)), Row(say("prior.range"), allowed)]
+    rows = [Row(say("prior.name"), say.phrase(prior.name)), Row(say("prior.range"), allowed)]
+    return rows if prior.is_flat else [*rows, _prior_table(prior, say)]
 
 
 def model_rows(result: Result, manifest: BundleManifest | None, say: Words) -> list[Row]:
@@ -195,6 +199,16 @@ def _remark_on_errors(result: Result, manifest: BundleManifest | None) -> str:
     if manifest is not None and all(rule.errors is None for rule in manifest.policy.rules):
         return "model.errors_uncounted"
     return "model.errors_virtual" if is_virtual(result) else "model.errors_elsewhere"
+
+
+def _prior_table(prior: PriorReport, say: Words) -> Row:
+    """Give the table of ages and weights that the prior was made of; a long one by its hash."""
+    label = say("prior.rows", count=len(prior.rows))
+    if len(prior.rows) > _FEW_PRIOR_ROWS:
+        digest = table_sha256((row.age_years, row.weight) for row in prior.rows)
+        return Row(label, digest, say("prior.rows_hash"), code=True)
+    told = (say("prior.row", age=f"{row.age_years:g}", weight=f"{row.weight:g}") for row in prior.rows)
+    return Row(label, say("format.semicolon").join(told))
 
 
 def _class_name(name: str) -> str:

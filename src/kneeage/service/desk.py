@@ -21,7 +21,7 @@ from kneeage.core.anatomy import Sex
 from kneeage.core.errors import BundleError, InputRefusedError, KneeAgeError, OutputError
 from kneeage.core.result import RESULT_FILE, Outcome
 from kneeage.core.volume import Volume
-from kneeage.decide.prior import Prior, table_prior
+from kneeage.decide.prior import Prior, table_prior, table_sha256
 from kneeage.decide.question import Question
 from kneeage.io.nifti import read_values
 from kneeage.io.output import whole_folder
@@ -350,7 +350,5 @@ def _prior(asked: dict[str, Any]) -> str | Prior | None:
     table = asked.get("prior_table")
     if not table:
         return asked.get("prior")
-    lines = ["age_years,weight", *(f"{row['age_years']!r},{row['weight']!r}" for row in table)]
-    content = "\n".join(lines) + "\n"
-    name = f"prior-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
-    return table_prior(name, [row["age_years"] for row in table], [row["weight"] for row in table])
+    rows = [(row["age_years"], row["weight"]) for row in table]
+    return table_prior(f"prior-{table_sha256(rows)[:16]}", [age for age, _ in rows], [weight for _, weight in rows])

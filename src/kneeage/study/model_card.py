@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from kneeage.core.manifest import BundleManifest, ThresholdPolicy, ThresholdRule
+from kneeage.core.manifest import BodyRange, BundleManifest, ThresholdPolicy, ThresholdRule
 from kneeage.core.result import ErrorRate
 from kneeage.learn.virtual_bundle import GRID_MARGIN
 from kneeage.study.reference_knees import CANDIDATES, PICTURE_MM
@@ -16,6 +16,10 @@ _FACT_WORDS = {
     "sequence_t1": "the sequence (may be missing)",
     "femur_openness": "openness and thickness of both plates",
 }
+
+# Cohorts of every virtual bundle, and those of a tuned threshold rule.
+_COHORTS = ("training and validation (choice of checkpoints)", "calibration")
+_RULE_COHORTS = ("tuning of the threshold rule", "counting of its errors")
 
 
 def model_card(manifest: BundleManifest) -> str:
@@ -33,6 +37,7 @@ def model_card(manifest: BundleManifest) -> str:
         field_of_view=_range_mm(manifest.field_of_view_mm, 0),
         pixel=_range_mm(manifest.pixel_mm, 2),
         slice_spacing=_range_mm(manifest.slice_spacing_mm, 1),
+        body=_body(manifest.body_range),
         sexes=" and ".join(sex.value for sex in manifest.sexes),
         rows="\n".join(f"| {name.replace('_', ' ')} | {value:g} |" for name, value in manifest.held_out.items()),
         rule=_rule(manifest.policy),
@@ -53,7 +58,21 @@ def model_card(manifest: BundleManifest) -> str:
 
 def datasheet(manifest: BundleManifest) -> str:
     """Write the datasheet of a virtual bundle's cohorts."""
-    return _filled("datasheet.md", manifest)
+    is_tuned = bool(manifest.policy.rules)
+    return _filled(
+        "datasheet.md",
+        manifest,
+        subjects="\n".join(f"- {name}: {count}" for name, count in _subjects(manifest).items()),
+        windows=" (cohorts about thresholds: uniform within windows of two years)" if is_tuned else "",
+        cohorts=", ".join([*_COHORTS, *(_RULE_COHORTS if is_tuned else ()), "test"]),
+    )
+
+
+def _subjects(manifest: BundleManifest) -> dict[str, int]:
+    """Count the subjects of each cohort; what else a bundle is made of, such as steps, is no subject."""
+    made = {name.replace("_", " "): count for name, count in manifest.training.items() if "subjects" in name}
+    tested = manifest.held_out.get("subjects")
+    return made if tested is None else {**made, "test subjects": int(tested)}
 
 
 def _filled(template: str, manifest: BundleManifest, **values: object) -> str:
@@ -136,6 +155,16 @@ def _range_mm(limits: tuple[float, float] | None, digits: int) -> str:
         return "not judged"
     low, high = limits
     return f"{low:.{digits}f} to {high:.{digits}f} mm"
+
+
+def _body(bodies: BodyRange | None) -> str:
+    """Say which heights and weights the training subjects had."""
+    if bodies is None:
+        return "not recorded; none is warned of"
+    height, weight, index = (
+        "{:.1f} to {:.1f}".format(*ends) for ends in (bodies.height_cm, bodies.weight_kg, bodies.body_mass_index)
+    )
+    return f"{height} cm, {weight} kg, body mass index {index} kg/m²; others are warned of, not refused"
 
 
 def _conformal(manifest: BundleManifest) -> str:
