@@ -53,6 +53,7 @@ def _facts(person: Person, age_years: float, sex: Sex, rng: np.random.Generator,
     found = PlateReport(found=True, openness=openness, thickness_mm=3 * openness or None).model_dump(mode="json")
     plate = {"found": found, "scar_share": 0.5}
     names = [label.name.lower() for label in list(Label)[1:]] + [f"{site.name}_bone" for site in PLATE_SITES]
+    measured = {"true": found, "surface_mm": 0.2, "open_mm3": {"true": 10 * openness, "drawn": 5.0}}
     truth = {"dice_counts": dict.fromkeys(names, (90, 100))} if with_truth else {}
     return {
         "seed": person.seed,
@@ -76,7 +77,7 @@ def _facts(person: Person, age_years: float, sex: Sex, rng: np.random.Generator,
             for name, part in STAGED.items()
         },
         "slices": 3,
-        "plates": {name: plate | ({"true": found, "surface_mm": 0.2} if with_truth else {}) for name in STAGED},
+        "plates": {name: plate | (measured if with_truth else {}) for name in STAGED},
         "quality": asdict(ImageQuality(0.1, 0.1, 0.1, 0.5, 0.0)),
         **truth,
     }

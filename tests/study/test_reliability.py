@@ -9,7 +9,13 @@ import pytest
 from sklearn.calibration import calibration_curve
 
 from kneeage.study.predictions import Predictions, one_vote
-from kneeage.study.reliability import class_reliability, reliability, threshold_reliability
+from kneeage.study.reliability import (
+    calibration_error,
+    class_reliability,
+    expected_calibration_error,
+    reliability,
+    threshold_reliability,
+)
 from tests.study.tables import CLASSES, row, study
 
 
@@ -62,3 +68,28 @@ def test_the_probability_to_be_past_a_threshold_is_judged() -> None:
     found = threshold_reliability(votes, 18)
     assert sum(each.observed.total for each in found.bins) == 135
     assert sum(each.observed.count for each in found.bins) == (votes.chronological_age_years >= 18).sum()
+
+
+def test_the_error_is_the_distance_of_the_bins_by_their_counts() -> None:
+    rng = np.random.default_rng(3)
+    said = np.concatenate([rng.random(300), [0.0, 0.1, 0.5, 1.0]])
+    true = rng.random(304) < said**2
+    bins = reliability(said, true).bins
+    distances = [each.observed.total * abs(each.observed.value - each.mean_probability) for each in bins]
+    assert expected_calibration_error(said, true) == pytest.approx(sum(distances) / 304)
+
+
+def test_who_is_too_sure_has_an_error_that_perfect_readers_do_not_have() -> None:
+    true = np.array([False, True] * 50)
+    good, bad = (calibration_error(np.full(100, chance), true) for chance in (0.5, 0.9))
+    assert good.error == pytest.approx(0, abs=1e-9)
+    assert good.p_value > 0.9
+    assert bad.error == pytest.approx(0.4)
+    assert bad.p_value == pytest.approx(1 / 2001)
+    assert bad.perfect_mean < bad.perfect_95 < 0.4
+
+
+def test_perfect_readers_are_as_far_off_as_chance_makes_them() -> None:
+    """All say 0.5: their error is the mean distance of a binomial share from a half, sqrt(1 / (2 pi n)) for large n."""
+    found = calibration_error(np.full(400, 0.5), np.arange(400) < 200)
+    assert found.perfect_mean == pytest.approx(math.sqrt(1 / (2 * math.pi * 400)), rel=0.05)

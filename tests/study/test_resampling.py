@@ -11,7 +11,7 @@ from scipy import stats
 from kneeage.study.comparison import Summary, summarise
 from kneeage.study.metrics import macro_recall, mean_absolute_error_years
 from kneeage.study.predictions import Group, Predictions
-from kneeage.study.resampling import MARGIN, Resampling, bootstrap, bootstrap_difference, equivalence
+from kneeage.study.resampling import MARGIN, Resampling, bootstrap, bootstrap_difference, bootstrap_places, equivalence
 from tests.study.tables import study, told
 
 FEW = Resampling(replicates=400, seed=3)
@@ -164,3 +164,11 @@ def test_at_the_margin_groups_are_called_equivalent_in_about_5_percent() -> None
         for seed in range(300)
     ]
     assert 0.02 < np.mean(called) < 0.09
+
+
+def test_what_no_table_holds_is_drawn_by_place() -> None:
+    values = np.random.default_rng(7).normal(size=80)
+    ours = bootstrap_places(80, lambda places: float(np.median(values[places])), Resampling(4000, seed=1))
+    theirs = stats.bootstrap((values,), np.median, n_resamples=4000, method="percentile", random_state=2)
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.05)
+    assert (ours.value, ours.subjects, ours.replicates) == (float(np.median(values)), 80, 4000)

@@ -289,16 +289,22 @@ def test_two_runs_do_not_share_a_work_folder(tmp_path: Path) -> None:
 
 
 def test_fresh_subjects_are_measured_against_the_best_readers(tuned: Path, tmp_path: Path) -> None:
-    bundle, sizes = load_bundle(tuned), forensic.Sizes(seed=3, subjects=6, per_group=1, segmented=2)
+    bundle, sizes = load_bundle(tuned), forensic.Sizes(seed=3, subjects=6, per_group=1, segmented=2, others=8)
     forensic.make_cohorts(tmp_path, bundle, sizes, workers=1)
-    numbers = forensic.measure(forensic.Measured(bundle, tmp_path), sizes)
+    numbers = json.loads(json.dumps(forensic.measure(forensic.Measured(bundle, tmp_path), sizes), allow_nan=False))
     assert numbers["drawing"]["subjects"] == 2
-    assert {row["group"] for row in numbers["age"]} >= {"A, all", "B, all"}
-    assert len(numbers["thresholds"]["rows"]) == 4 * (4 + 3 + 3)
-    assert numbers["calibration_at_18"]["subjects"] == 6
-    page = forensic.page(json.loads(json.dumps(numbers)))
+    assert {row["group"] for row in numbers["age"]} >= {"A, all", "B, all", "A, all, whole series"}
+    assert len(numbers["thresholds"]) == 4 * (4 + 3 + 3)
+    assert {(row["age_years"], row["reader"]) for row in numbers["ratios"]} >= {(18, "bundle"), (18, "c")}
+    assert {row["weighting"] for row in numbers["weightings"]["rows"]} == {"T1", "PD", "T2"}
+    assert {row["aim"] for row in numbers["verdicts"]} == {1, 2, 3, 4, 5}
+    page = forensic.page(numbers)
     assert "| 18 | bundle | both |" in page
     assert "| 18 | b | both |" in page
+    assert "T1 alone, as the preset `forensic` is" in page
+    assert "--segmented 2 --others 8` makes it again" in page
+    assert "| sex, sequence | sex, percentiles of height and weight | A, all |" in page
+    assert "| 4 | false adults at 18, upper bound | under 1% |" in page
     with pytest.raises(UsageError, match=r"1 subjects of .* were made without their true labels"):
         forensic.make_cohorts(tmp_path, bundle, replace(sizes, segmented=3), workers=1)
 

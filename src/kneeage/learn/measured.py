@@ -29,9 +29,10 @@ def truth_beside_measurement(
         drawn: What is known of the drawn plates already, by site; they are measured when None.
 
     Returns:
-        Plain values: ``plates`` (both measurements of each, and ``surface_mm``: the mean distance of the drawn open
-        plate's outline from the true one) and ``dice_counts``: for each label and each bone with its plate, the voxels
-        that both hold (twice), and those that each holds (added).
+        Plain values: ``plates`` (both measurements of each; ``surface_mm``: the mean distance of the drawn open plate's
+        outline from the true one; ``open_mm3``: how much of the label there is anywhere, also outside the columns that
+        are measured) and ``dice_counts``: for each label and each bone with its plate, the voxels that both hold
+        (twice), and those that each holds (added).
     """
     true_sites = find_sites(truth)
     known = drawn or {site.name: {"found": _measured(found, sites, site)} for site in PLATE_SITES}
@@ -42,10 +43,21 @@ def truth_beside_measurement(
                 "true": _measured(truth, true_sites, site),
                 **known[site.name],
                 "surface_mm": surface_distance(truth, found, site.open_plate),
+                "open_mm3": {"true": label_mm3(truth, site.open_plate), "drawn": label_mm3(found, site.open_plate)},
             }
             for site in PLATE_SITES
         },
     }
+
+
+def label_mm3(labels: Volume, label: Label) -> float:
+    """Give the volume of all voxels of a label, in mm3.
+
+    Args:
+        labels: Label values, shape (1, I, J, K).
+        label: Which.
+    """
+    return float(np.count_nonzero(labels.array == label) * np.prod(labels.spacing))
 
 
 def surface_distance(truth: Volume, found: Volume, label: Label) -> float | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from kneeage.core.manifest import Calibration
 from kneeage.core.skeletal_stages import DEDOUIT, SCHMELING_KELLINGHAUS, weighted_kappa
 from kneeage.learn.judge import graded
 from kneeage.learn.virtual_regions import Facts
+from kneeage.study.predictions import FloatArray, IntArray
+from kneeage.study.resampling import RESAMPLING, Bootstrapped, Resampling, bootstrap_places, bootstrap_ratio
 
 # Open plates from this thickness on are asked to overlap; of thinner ones one pixel is half of the plate.
 THICK_MM = 2.0
@@ -20,6 +23,8 @@ _SYSTEMS = {
     "dedouit": [stage.value for stage in DEDOUIT],
     "schmeling_kellinghaus": [stage.value for stage in SCHMELING_KELLINGHAUS],
 }
+# Two values of each subject, whose sums are divided.
+_Parts = tuple[FloatArray, FloatArray]
 
 
 def drawing_numbers(facts: Sequence[Facts], calibration: Calibration) -> dict[str, float]:
@@ -32,19 +37,35 @@ def drawing_numbers(facts: Sequence[Facts], calibration: Calibration) -> dict[st
     Returns:
         Named numbers; what nobody was there for is left out.
     """
-    numbers = _dice_numbers(facts)
+    numbers = {name: _divided(parts) for name, parts in _shares(facts).items()}
     for site in PLATE_SITES:
         numbers |= _plate_numbers(facts, calibration, site)
-    thick = [share for site in PLATE_SITES for share in _thick_overlaps(facts, site)]
     surfaces = [plate["surface_mm"] for plate in _plates(facts) if plate["surface_mm"] is not None]
-    numbers |= {
-        "dice_thick_open_plates": _mean(thick),
-        "surface_distance_open_plates_mm": _mean(surfaces),
-        "surface_distance_open_plates_median_mm": float(np.median(surfaces)) if surfaces else float("nan"),
-        "open_plates_not_drawn_share": _mean([plate["surface_mm"] is None for plate in _open(facts)]),
-    }
-    numbers |= _stage_numbers(facts, calibration)
+    numbers["surface_distance_open_plates_median_mm"] = float(np.median(surfaces)) if surfaces else float("nan")
+    numbers |= {f"stage_kappa_{system}": _kappa(_stages(facts, calibration, system), system) for system in _SYSTEMS}
     return {name: value for name, value in numbers.items() if np.isfinite(value)}
+
+
+def drawing_intervals(
+    facts: Sequence[Facts], calibration: Calibration, resampling: Resampling = RESAMPLING
+) -> dict[str, Bootstrapped]:
+    """Give the overlaps, distances, shares and kappas of `drawing_numbers` with their intervals over subjects.
+
+    Args:
+        facts: As there; both plates of a subject are drawn together.
+        calibration: Of the bundle.
+        resampling: How it is done.
+
+    Returns:
+        By the same names; what nobody was there for is left out, and so is what no draw moves: a share of none or all.
+    """
+    found = {name: bootstrap_ratio(*parts, resampling) for name, parts in _shares(facts).items() if len(parts[0])}
+    for system in _SYSTEMS:
+        stages = _stages(facts, calibration, system)
+        if stages:
+            metric = partial(_kappa_of, stages, system)
+            found[f"stage_kappa_{system}"] = bootstrap_places(len(stages), metric, resampling)
+    return {name: each for name, each in found.items() if each.low < each.high}
 
 
 def _plates(facts: Sequence[Facts]) -> list[Facts]:
@@ -52,28 +73,85 @@ def _plates(facts: Sequence[Facts]) -> list[Facts]:
     return [known["plates"][site.name] for known in facts for site in PLATE_SITES]
 
 
-def _open(facts: Sequence[Facts]) -> list[Facts]:
-    """List the plates whose true labels show them open, be it in part."""
-    return [plate for plate in _plates(facts) if (plate["true"]["openness"] or 0.0) > 0]
+def _shares(facts: Sequence[Facts]) -> dict[str, _Parts]:
+    """List the numbers that are one sum over subjects divided by another: both of each subject, by name.
 
-
-def _dice_numbers(facts: Sequence[Facts]) -> dict[str, float]:
-    """Dice of each label, and of each bone with its plate, over all voxels of all subjects."""
+    Dice of each label, and of each bone with its plate, is over all voxels; that of thick plates is a mean over plates.
+    """
     names = facts[0]["dice_counts"] if facts else {}
-    return {f"dice_{name}": _pooled_dice(facts, name) for name in names}
+    found = {f"dice_{name}": _columns([known["dice_counts"][name] for known in facts]) for name in names}
+    means: dict[str, Callable[[Facts, PlateSite], float | None]] = {
+        "dice_thick_open_plates": _thick_overlap,
+        "surface_distance_open_plates_mm": _surface,
+        "open_plates_not_drawn_share": _open_not_drawn,
+        "closed_plates_drawn_open_share": _closed_drawn,
+        "closed_plates_drawn_open_mm3": _closed_drawn_mm3,
+        "closed_plates_measured_open_share": _closed_measured,
+    }
+    return found | {name: _columns([_sum(known, each) for known in facts]) for name, each in means.items()}
 
 
-def _pooled_dice(facts: Sequence[Facts], name: str) -> float:
-    """Dice over the voxels of one label of all subjects; not a number where none occurs."""
-    both, either = np.sum([known["dice_counts"][name] for known in facts], axis=0)
-    return float(both / either) if either else float("nan")
+def _columns(pairs: Sequence[tuple[float, float]]) -> _Parts:
+    """Part pairs, one per subject, into two arrays."""
+    first, second = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+    return first, second
 
 
-def _thick_overlaps(facts: Sequence[Facts], site: PlateSite) -> list[float]:
-    """Dice of the open plate of each subject in whom it is thick."""
-    name = site.open_plate.name.lower()
-    thick = [known for known in facts if (known["plates"][site.name]["true"]["thickness_mm"] or 0.0) >= THICK_MM]
-    return [_pooled_dice([known], name) for known in thick]
+def _sum(known: Facts, value: Callable[[Facts, PlateSite], float | None]) -> tuple[float, float]:
+    """Sum a value over a subject's plates that have one, and count these."""
+    values = [each for site in PLATE_SITES if (each := value(known, site)) is not None]
+    return sum(values), len(values)
+
+
+def _divided(parts: _Parts) -> float:
+    """Divide the sums; not a number where there is nothing to divide by."""
+    part, whole = (float(each.sum()) for each in parts)
+    return part / whole if whole else float("nan")
+
+
+def _thick_overlap(known: Facts, site: PlateSite) -> float | None:
+    """Dice of an open plate that is thick."""
+    if (known["plates"][site.name]["true"]["thickness_mm"] or 0.0) < THICK_MM:
+        return None
+    both, either = known["dice_counts"][site.open_plate.name.lower()]
+    return float(both / either)
+
+
+def _surface(known: Facts, site: PlateSite) -> float | None:
+    """Distance of the outlines of a plate, where both are drawn."""
+    distance: float | None = known["plates"][site.name]["surface_mm"]
+    return distance
+
+
+def _open_not_drawn(known: Facts, site: PlateSite) -> float | None:
+    """Whether a plate that the true labels show open, be it in part, is drawn in none of their slices."""
+    plate = known["plates"][site.name]
+    return float(plate["surface_mm"] is None) if (plate["true"]["openness"] or 0.0) > 0 else None
+
+
+def _closed(known: Facts, site: PlateSite) -> Facts | None:
+    """Give a plate that is truly closed: openness 0, and no remnant beside the columns that are measured."""
+    plate: Facts = known["plates"][site.name]
+    closed = plate["true"]["openness"] == 0 and "open_mm3" in plate and plate["open_mm3"]["true"] == 0
+    return plate if closed else None
+
+
+def _closed_drawn(known: Facts, site: PlateSite) -> float | None:
+    """Whether any open plate is drawn in a closed one, be it a voxel."""
+    plate = _closed(known, site)
+    return None if plate is None else float(plate["open_mm3"]["drawn"] > 0)
+
+
+def _closed_drawn_mm3(known: Facts, site: PlateSite) -> float | None:
+    """How much open plate is drawn in a closed one, where any is."""
+    plate = _closed(known, site)
+    return (plate["open_mm3"]["drawn"] or None) if plate else None
+
+
+def _closed_measured(known: Facts, site: PlateSite) -> float | None:
+    """Whether a closed plate is measured as open."""
+    plate = _closed(known, site)
+    return None if plate is None else float((plate["found"]["openness"] or 0.0) > 0)
 
 
 def _plate_numbers(facts: Sequence[Facts], calibration: Calibration, site: PlateSite) -> dict[str, float]:
@@ -88,26 +166,33 @@ def _plate_numbers(facts: Sequence[Facts], calibration: Calibration, site: Plate
     return numbers
 
 
-def _stage_numbers(facts: Sequence[Facts], calibration: Calibration) -> dict[str, float]:
-    """Weighted kappa of true and reported stages, both plates together, of adolescents."""
+def _stages(facts: Sequence[Facts], calibration: Calibration, system: str) -> list[list[tuple[int, int]]]:
+    """Place the true and the reported stage of both plates of each adolescent in the order of a system of stages."""
     low, high = STAGED_YEARS
-    young = [known for known in facts if low <= known["chronological_age_years"] < high]
-    return {f"stage_kappa_{system}": _kappa(young, calibration, system) for system in _SYSTEMS}
-
-
-def _kappa(facts: Sequence[Facts], calibration: Calibration, system: str) -> float:
-    """Weighted kappa of one system of stages; not a number of nobody."""
     order = _SYSTEMS[system]
-    pairs = [
-        (known["true_stages"][name][system], getattr(report.stages, system))
-        for known in facts
-        for name, report in graded(known, calibration).items()
+    young = [known for known in facts if low <= known["chronological_age_years"] < high]
+    graded_pairs = [
+        [
+            (known["true_stages"][name][system], getattr(report.stages, system))
+            for name, report in graded(known, calibration).items()
+        ]
+        for known in young
     ]
-    places = [(order.index(true), order.index(said)) for true, said in pairs if said is not None]
-    if not places:
+    return [[(order.index(true), order.index(said)) for true, said in pairs if said] for pairs in graded_pairs]
+
+
+def _kappa(stages: Sequence[Sequence[tuple[int, int]]], system: str) -> float:
+    """Weighted kappa of true and reported stages, both plates together; not a number of nobody."""
+    pairs = [pair for subject in stages for pair in subject]
+    if not pairs:
         return float("nan")
-    first, second = zip(*places, strict=True)
-    return weighted_kappa(first, second, len(order))
+    first, second = zip(*pairs, strict=True)
+    return weighted_kappa(first, second, len(_SYSTEMS[system]))
+
+
+def _kappa_of(stages: Sequence[Sequence[tuple[int, int]]], system: str, drawn: IntArray) -> float:
+    """Weighted kappa of drawn subjects."""
+    return _kappa([stages[place] for place in drawn], system)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""Calibration curves: how often what is said with a probability is true."""
+"""Calibration curves: how often what is said with a probability is true, beside readers of whom it is true exactly."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from kneeage.study.thresholds import at_least, is_older
 
 # Source: Guo et al. 2017, arXiv:1706.04599, take 15 bins for thousands of samples; here are hundreds.
 BINS = 10
+# Simulated perfect readers that a calibration error is compared with. Source: ours.
+SIMULATED = 2000
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,77 @@ def reliability(
 
     Source: Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602 (expected calibration error).
     """
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    place = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, bins - 1)
+    edges, place = np.linspace(0.0, 1.0, bins + 1), _places(probability, bins)
     found = []
     for each in np.unique(place):
         inside = place == each
         observed = proportion(int(true[inside].sum()), int(inside.sum()), level)
         said = float(probability[inside].mean())
         found.append(ReliabilityBin(float(edges[each]), float(edges[each + 1]), said, observed))
-    return Reliability(tuple(found), _expected_error(found))
+    return Reliability(tuple(found), expected_calibration_error(probability, true, bins=bins))
+
+
+def expected_calibration_error(probability: FloatArray, true: NDArray[np.bool_], *, bins: int = BINS) -> float:
+    """Average the distance of what was said from what was true, over bins, by their counts; NaN of nothing.
+
+    Sum over bins b of (n_b / n) |mean probability_b - share true_b|.
+
+    Args:
+        probability: Shape (n,), from 0 to 1.
+        true: Shape (n,).
+        bins: Number of bins between 0 and 1.
+
+    Source: Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602.
+    """
+    if not len(probability):
+        return float("nan")
+    excess = np.bincount(_places(probability, bins), weights=probability - true, minlength=bins)
+    return float(np.abs(excess).sum() / len(probability))
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """An expected calibration error beside those of perfectly calibrated readers who say the same probabilities.
+
+    Args:
+        subjects: How many rows there are.
+        error: The expected calibration error.
+        perfect_mean: Mean of the perfect readers' errors: what chance alone makes of so many rows.
+        perfect_95: What 95 % of them stay under.
+        p_value: Share of them with an error as large or larger, the one found counted as one of them.
+    """
+
+    subjects: int
+    error: float
+    perfect_mean: float
+    perfect_95: float
+    p_value: float
+
+
+def calibration_error(
+    probability: FloatArray, true: NDArray[np.bool_], *, simulated: int = SIMULATED, seed: int = 0
+) -> CalibrationError:
+    """Compare an expected calibration error with what it would be if every probability were right.
+
+    Args:
+        probability: Shape (n,), from 0 to 1; at least one.
+        true: Shape (n,).
+        simulated: How often truths are drawn from the probabilities.
+        seed: What the draws follow from.
+
+    Source: Broecker and Smith 2007, doi:10.1175/WAF993.1 (truths drawn from what was said); P from draws: Davison and
+    Hinkley 1997, section 4.2.5.
+    """
+    found, rng = expected_calibration_error(probability, true), np.random.default_rng(seed)
+    draws = (rng.random(len(probability)) < probability for _ in range(simulated))
+    perfect = np.array([expected_calibration_error(probability, drawn) for drawn in draws])
+    return CalibrationError(
+        subjects=len(probability),
+        error=found,
+        perfect_mean=float(perfect.mean()),
+        perfect_95=float(np.quantile(perfect, 0.95)),
+        p_value=float((1 + np.count_nonzero(perfect >= found)) / (1 + simulated)),
+    )
 
 
 def class_reliability(predictions: Predictions, *, bins: int = BINS) -> Reliability:
@@ -85,8 +149,7 @@ def threshold_reliability(predictions: Predictions, age_years: int, *, bins: int
     return reliability(at_least(predictions, age_years), is_older(predictions, age_years), bins=bins)
 
 
-def _expected_error(bins: list[ReliabilityBin]) -> float:
-    """Weigh the distances by the counts; NaN of nothing."""
-    total = sum(each.observed.total for each in bins)
-    distances = sum(each.observed.total * abs(each.observed.value - each.mean_probability) for each in bins)
-    return distances / total if total else float("nan")
+def _places(probability: FloatArray, bins: int) -> NDArray[np.intp]:
+    """Give the bin of each probability; one on an edge belongs to the bin above, 1 to the last."""
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    return np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, bins - 1)

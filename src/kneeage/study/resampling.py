@@ -136,6 +136,22 @@ def bootstrap_ratio(
     return _summarised(float(_ratios(part.sum(), whole.sum())), values, resampling.level, len(part))
 
 
+def bootstrap_places(
+    subjects: int, metric: Callable[[IntArray], float], resampling: Resampling = RESAMPLING
+) -> Bootstrapped:
+    """Give a number that follows from some of n subjects, with its interval, where no table holds them.
+
+    Args:
+        subjects: How many there are, n.
+        metric: The number of the subjects in some places, 0 to n - 1, of which one may come more than once; NaN where
+            it has none.
+        resampling: How it is done.
+    """
+    rng = np.random.default_rng(resampling.seed)
+    values = np.array([metric(rng.integers(subjects, size=subjects)) for _ in range(resampling.replicates)])
+    return _summarised(metric(np.arange(subjects)), values, resampling.level, subjects)
+
+
 def equivalence(
     first: Predictions,
     second: Predictions,
