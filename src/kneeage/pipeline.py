@@ -476,6 +476,8 @@ def write_documents(
 
     result, labels, shown = examination.result, examination.labels, _shown(examination)
     preview, page = preview_png(result, shown, lang), _report_page(examination, shown, lang)
+    explained = examination.explanation
+    heat = None if explained is None else explanation_png(result, shown, explained, lang)
     printed = _report_pdf(page, lang) if pdf else None
     write_dicom = None if dicom is None else _dicom_writer(examination, preview, printed, lang, dicom)
     with whole_folder(Path(folder)) as whole:
@@ -484,8 +486,8 @@ def write_documents(
         (whole / REPORT_FILE).write_text(page, encoding="utf-8")
         if printed is not None:
             (whole / PDF_FILE).write_bytes(printed)
-        if examination.explanation is not None:
-            (whole / EXPLANATION_FILE).write_bytes(explanation_png(shown, examination.explanation.moved))
+        if heat is not None:
+            (whole / EXPLANATION_FILE).write_bytes(heat)
         if labels is not None:
             write_labels(whole / LABELS_FILE, labels, note=label_note(result))
         if write_dicom is not None:
@@ -585,11 +587,11 @@ def _report_page(examination: Examination, shown: Shown, lang: str) -> str:
     from kneeage.report.html import Backing, render_html
     from kneeage.report.reference import unpacked
 
-    bundle, explained = examination.bundle, examination.explanation
+    bundle = examination.bundle
     file = None if bundle is None else bundle.manifest.reference_knees
     backing = Backing(
         manifest=None if bundle is None else bundle.manifest,
-        moved=None if explained is None else explained.moved,
+        explained=examination.explanation,
         knees=[] if bundle is None or file is None else unpacked(bundle.model_bytes(file)),
     )
     return render_html(examination.result, shown, lang, backing)

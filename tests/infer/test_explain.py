@@ -95,6 +95,7 @@ def test_effects_lie_where_the_region_was(side: Side) -> None:
     effects = occlude(read, regions, AGES, 8)
     shown = explanation(effects, prepared, corner, slices)
     assert shown.moved.shape == source.shape
+    assert (shown.most_moved, shown.most_years) == (effects.moved.max(), np.abs(effects.older_years).max())
     np.testing.assert_array_equal(shown.moved.affine, source.affine)
     seen = np.isfinite(shown.moved.array[0])
     assert np.flatnonzero(seen.any(axis=(0, 2))).tolist() == sorted(8 - k for k in slices)  # A runs against P

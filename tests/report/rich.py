@@ -23,6 +23,7 @@ from kneeage.core.result import (
 from kneeage.core.volume import Volume
 from kneeage.decide import policy
 from kneeage.decide.policy import Limits
+from kneeage.infer.explain import Explanation
 from kneeage.io.bundle import load_bundle
 from kneeage.report.html import Backing
 from kneeage.report.reference import ReferenceKnee
@@ -147,8 +148,13 @@ def knees() -> list[ReferenceKnee]:
     return [ReferenceKnee(float(age), sex, picture) for age in range(10, 21) for sex in Sex]
 
 
+def explained(labels: Volume, strongest: float = 0.8) -> Explanation:
+    """Give the map of an answer that one place moves."""
+    moved = np.zeros(labels.array.shape, np.float32)
+    moved[0, 40:80, 50:90] = strongest
+    return Explanation(labels.with_array(moved), labels.with_array(-2 * moved), strongest, 2 * strongest)
+
+
 def backing(labels: Volume) -> Backing:
     """Give everything that a report may show beside a result."""
-    moved = np.zeros(labels.array.shape, np.float32)
-    moved[0, 40:80, 50:90] = 0.8
-    return Backing(manifest=manifest(), moved=labels.with_array(moved), knees=knees())
+    return Backing(manifest=manifest(), explained=explained(labels), knees=knees())

@@ -156,8 +156,16 @@ def test_the_fullest_report_shows_all_there_is(estimated: Result, labels: Volume
     page = Page(render_html(rich_result(estimated), shown, lang, backing(labels)))
     say = words(lang)
     assert len(page.addresses) == 3 * 3 + 3
-    for key in ("errors.heading", "images.heat", "reference.virtual", "population.outside", "sign.second"):
+    for key in (
+        "errors.heading",
+        "images.heat",
+        "reference.virtual",
+        "population.outside",
+        "sign.second",
+        "heat.scale",
+    ):
         assert say(key) in page.words
+    assert say("heat.most", moved="0.80", years=say.years(1.6)) in page.words
     assert "Dr. Example, radiology" in page.words
     assert "by the subject and the guardian, in writing" in page.words
     assert say("reference.missing") not in page.words

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 import sys
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import replace
 from html import escape
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from kneeage.core.anatomy import Plane
 from kneeage.core.errors import UsageError
 from kneeage.core.result import Result
 from kneeage.core.volume import Volume
 from kneeage.report import pdf
 from kneeage.report.fonts import chinese_font
-from kneeage.report.html import render_html
+from kneeage.report.html import Backing, render_html
 from kneeage.report.panels import Shown
 from kneeage.report.words import LANGUAGES, words
 from tests.report.printed import read, require_clean_layout, require_typefaces
@@ -70,6 +73,21 @@ def test_the_fullest_report_fits_three_pages_with_its_typefaces(
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_tall_knee_with_everything_said_about_it_fits_three_pages(
+    estimated: Result, labels: Volume, image: Volume, tmp_path: Path, lang: str
+) -> None:
+    pytest.importorskip("weasyprint")
+    if lang == "zh" and chinese_font() is None:
+        pytest.skip("no Chinese typeface on this machine")
+    tall = np.diag([0.6, 1.0, 1.0, 1.0]) @ labels.affine
+    seen = Shown(Volume(image.array, tall), Volume(labels.array, tall), Plane.CORONAL)
+    file = tmp_path / "report.pdf"
+    file.write_bytes(pdf.pdf_bytes(render_html(rich_result(estimated), seen, lang, backing(seen.labels))))
+    assert re.search(r"Pages:\s+3\n", read("pdfinfo", str(file)))
+    require_clean_layout(file)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
 def test_an_abstention_fits_two_pages(
     abstained: Result, print_report: Callable[[Result, str], Path], lang: str
 ) -> None:
@@ -78,7 +96,7 @@ def test_an_abstention_fits_two_pages(
     require_clean_layout(file)
 
 
-@pytest.mark.parametrize("left_out", [{"knees": []}, {"moved": None}])
+@pytest.mark.parametrize("left_out", [{"knees": []}, {"explained": None}])
 def test_where_less_is_shown_slices_are_larger_and_the_pages_no_more(
     estimated: Result, labels: Volume, shown: Shown, tmp_path: Path, left_out: dict[str, object]
 ) -> None:
@@ -87,6 +105,23 @@ def test_where_less_is_shown_slices_are_larger_and_the_pages_no_more(
     assert 'class="slices"' in page
     (tmp_path / "report.pdf").write_bytes(pdf.pdf_bytes(page))
     assert re.search(r"Pages:\s+3\n", read("pdfinfo", str(tmp_path / "report.pdf")))
+
+
+def test_signatures_never_stand_alone_on_a_page(estimated: Result, tmp_path: Path) -> None:
+    pytest.importorskip("weasyprint")
+
+    def last_page(warnings: int) -> tuple[int, str]:
+        file = tmp_path / "report.pdf"
+        long = rich_result(estimated).model_copy(update={"warnings": ["look twice"] * warnings})
+        file.write_bytes(pdf.pdf_bytes(render_html(long, None, "en", Backing())))
+        pages = read("pdftotext", "-layout", str(file), "-").split("\f")[:-1]
+        return len(pages), pages[-1]
+
+    fewest = last_page(0)[0]
+    first = bisect_left(range(80), x=True, key=lambda warnings: last_page(warnings)[0] > fewest)
+    text = last_page(first)[1]
+    assert "Signatures" in text
+    assert text.count("look twice") == first
 
 
 @pytest.mark.parametrize("address", ["file:///etc/hostname", "http://127.0.0.1:9/picture.png"])

@@ -136,10 +136,35 @@ def test_the_minimum_age_is_said_to_be_missing(estimated: Result) -> None:
 
 
 def test_the_minimum_age_comes_with_its_definition(changed: Callable[..., Result]) -> None:
-    minimum = MinimumAge(value_years=15.57, definition="youngest of the stage", n=120, quantile=0.01)
+    minimum = MinimumAge(
+        value_years=15.57, definition="youngest of the stage", n=120, quantile=0.01, quantile_years=15.98
+    )
     row = sections.age_rows(changed(minimum_age_years=minimum), EN)[-1]
     assert row.value == "15.5 years"
-    assert row.note == "youngest of the stage; 120 reference subjects; age below which 1 % of them lie: not given"
+    assert row.note == "youngest of the stage; 120 reference subjects; age below which 1 % of them lie: 15.9 years"
+
+
+@pytest.mark.parametrize(
+    ("lang", "note"),
+    [
+        ("en", "stage; 12 reference subjects; 1 % quantile: not given"),
+        ("zh", "stage；参照受试者12名；1%分位数：未提供"),
+    ],
+)
+def test_a_minimum_age_without_quantile_says_so(changed: Callable[..., Result], lang: str, note: str) -> None:
+    minimum = MinimumAge(value_years=15.5, definition="stage", n=12, quantile=0.01)
+    assert sections.age_rows(changed(minimum_age_years=minimum), words(lang))[-1].note == note
+
+
+@pytest.mark.parametrize(
+    ("lang", "label", "value"),
+    [("en", "Motion, share of the limit", "13 %"), ("zh", "运动伪影（占限值的比例）", "13%")],
+)
+def test_motion_is_told_as_a_share_of_its_limit(estimated: Result, lang: str, label: str, value: str) -> None:
+    assert estimated.quality is not None
+    moving = estimated.model_copy(update={"quality": estimated.quality.model_copy(update={"motion": 0.125})})
+    rows = {row.label: row.value for row in sections.quality_rows(moving, words(lang))}
+    assert rows[label] == value
 
 
 def test_a_most_probable_age_of_closed_plates_comes_with_a_caution(changed: Callable[..., Result]) -> None:

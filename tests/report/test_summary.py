@@ -124,6 +124,10 @@ def test_interval_ends_are_rounded_outwards(direction: int, age: float) -> None:
     assert outward(17.96, direction) == age
 
 
+def test_other_bounds_are_rounded_outwards_too() -> None:
+    assert (outward(0.1234, -1, 2), outward(0.1234, 1, 2)) == (0.12, 0.13)
+
+
 def test_an_exact_tenth_is_not_rounded() -> None:
     assert outward(17.9, -1) == outward(17.9, 1) == 17.9
 

@@ -98,6 +98,14 @@ def test_numbers_and_dates_are_written_per_language(lang: str, number: str, date
     assert say.date("2025-03-05T09:07:30+00:00") == date
 
 
+@pytest.mark.parametrize(
+    ("age_years", "text"), [(12.25, "12.3"), (12.75, "12.8"), (13.25, "13.3"), (12.35, "12.4"), (12.2499, "12.2")]
+)
+def test_middles_of_bins_are_rounded_half_up(age_years: float, text: str) -> None:
+    assert [words(lang).number(age_years) for lang in LANGUAGES] == [text, text]
+    assert words("en").years(age_years) == f"{text} years"
+
+
 def test_a_date_of_another_zone_is_given_in_utc() -> None:
     assert words("en").date("2025-03-05T01:00:00+02:00") == "4 March 2025, 23:00 UTC"
 

@@ -24,6 +24,7 @@ from kneeage.core.anatomy import Label
 from kneeage.core.volume import Volume
 from kneeage.infer.correct import PLATES
 from kneeage.io.nifti import read_values
+from kneeage.report.words import words
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = shutil.which("chromium")
@@ -344,6 +345,13 @@ def test_a_page_that_was_turned_away_follows_again(seen: Seen) -> None:
     seen.page.route("**/api/events", turn_away_once)
     with seen.page.expect_response(lambda answer: answer.url.endswith("/api/events") and answer.ok):
         seen.go("/")
+
+
+def test_ages_are_rounded_as_the_report_rounds_them(seen: Seen) -> None:
+    ages = [12.25, 12.75, 13.25, 12.35, 12.2499, 1234.05]
+    seen.go("/")
+    rounding = "(ages) => import('/static/words.js').then(({ number }) => ages.map((age) => number(age)))"
+    assert seen.page.evaluate(rounding, ages) == [words("en").number(age) for age in ages]
 
 
 def test_a_page_that_is_not_seen_holds_no_connection(seen: Seen, answered: dict[str, Any]) -> None:

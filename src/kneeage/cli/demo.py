@@ -83,7 +83,7 @@ def _tell_both(subject: VirtualSubject, result: Result) -> None:
     say = words("en")
     for sentence in virtual_sentences(result, say):
         tell(sentence)
-    tell(f"Virtual subject: {subject.sex.value}, true age {subject.chronological_age_years:.1f} years.")
+    tell(f"Virtual subject: {subject.sex.value}, true age {say.years(subject.chronological_age_years)}.")
     tell(f"Estimate: {summary(result, say)}")
     for name, message, _ in reason_lines(result, say):
         tell(f"- {name}: {message}")

@@ -116,6 +116,7 @@ def smoke_estimate(folder: Path | None) -> list[Finding]:
     from time import perf_counter
 
     from kneeage.cli.demo import run_demo
+    from kneeage.report.words import words
 
     with TemporaryDirectory() as temporary:
         start = perf_counter()
@@ -123,10 +124,11 @@ def smoke_estimate(folder: Path | None) -> list[Finding]:
             subject, result = run_demo(Path(temporary) / "demo", seed=SMOKE_SEED, bundle=folder, lang="en")
         except KneeAgeError as error:
             return [Finding("smoke estimate", State.FAULT, str(error))]
-    age = result.estimated_age_years
-    truth = f"virtual subject of {subject.chronological_age_years:.1f} years: {result.outcome.value}"
-    words = f"{truth}{'' if age is None else f', {age:.1f} years'}, in {perf_counter() - start:.1f} s"
-    return [Finding("smoke estimate", State.NOTE if age is None else State.FINE, words)]
+    age, say = result.estimated_age_years, words("en")
+    truth = f"virtual subject of {say.years(subject.chronological_age_years)}: {result.outcome.value}"
+    answer = "" if age is None else f", {say.years(age)}"
+    found = f"{truth}{answer}, in {perf_counter() - start:.1f} s"
+    return [Finding("smoke estimate", State.NOTE if age is None else State.FINE, found)]
 
 
 def _checks(bundle: Path | None) -> dict[str, Callable[[], list[Finding]]]:

@@ -40,10 +40,15 @@ class Explanation:
     Args:
         moved: Total variation distance between the answers with and without the place: 0 (nothing moves) to 1.
         older_years: Mean age as it is, less the mean age with the place covered, in years.
+        most_moved: How far covering one patch moves the answer at most, 0 to 1; the map runs smoothly between patches
+            and may stay below it.
+        most_years: By how many years covering one patch moves the mean age at most, up or down.
     """
 
     moved: Volume
     older_years: Volume
+    most_moved: float
+    most_years: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +140,7 @@ def explanation(
         prepared.volume_to_source(_on_grid(_between(values, effects), prepared.volume, corner, slices))
         for values in (effects.moved, effects.older_years)
     )
-    return Explanation(moved, older)
+    return Explanation(moved, older, float(effects.moved.max()), float(np.abs(effects.older_years).max()))
 
 
 def _effects(whole: FloatArray, hidden: FloatArray, ages_years: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -139,5 +139,6 @@ def _change(years: float | None, say: Words) -> str:
     """Write by how much an age moved, with its sign."""
     if years is None:
         return "–"
-    sign = "±" if round(years, 1) == 0 else "+" if years > 0 else "−"
-    return say("unit.years", number=f"{sign}{say.number(abs(years))}")
+    number = say.number(abs(years))
+    sign = "±" if float(number) == 0 else "+" if years > 0 else "−"
+    return say("unit.years", number=f"{sign}{number}")

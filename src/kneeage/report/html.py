@@ -12,17 +12,18 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from kneeage.core.anatomy import LABEL_COLOURS, Label
+from kneeage.core.anatomy import LABEL_COLOURS
 from kneeage.core.manifest import BundleManifest
 from kneeage.core.result import Result
-from kneeage.core.volume import Volume
+from kneeage.infer.explain import Explanation
 from kneeage.report import evidence, sections
 from kneeage.report.ageplot import age_plot, shown_interval
 from kneeage.report.figures import LEGEND, PEAK_HEIGHT, panel_pictures
-from kneeage.report.heat import explanation_pictures
+from kneeage.report.heat import explanation_pictures, most_line, scale_colours, scale_ticks
 from kneeage.report.panels import Line, Shown
 from kneeage.report.population import population_rows, population_verdict
 from kneeage.report.reference import ReferenceKnee, neighbours
+from kneeage.report.sheet import Colour
 from kneeage.report.summary import is_virtual, reason_lines, summary, virtual_sentences
 from kneeage.report.words import Words, words
 
@@ -35,12 +36,12 @@ class Backing:
 
     Args:
         manifest: What the bundle says about itself; None: the reference population is not compared.
-        moved: How far the answer moves when a place is covered, on the source grid; None: no explanation map.
+        explained: How far the answer moves when a place is covered; None: no explanation map.
         knees: Reference knees of the bundle.
     """
 
     manifest: BundleManifest | None = None
-    moved: Volume | None = None
+    explained: Explanation | None = None
     knees: Sequence[ReferenceKnee] = field(default_factory=list)
 
 
@@ -78,7 +79,7 @@ def render_html(result: Result, shown: Shown | None, lang: str, backing: Backing
         UsageError: The language is not one of the report's.
     """
     say, backing = words(lang), backing or Backing()
-    rows = [] if shown is None else _rows(shown, backing.moved, say)
+    rows = [] if shown is None else _rows(shown, backing.explained, say)
     return _template().render(
         say=say,
         result=result,
@@ -87,7 +88,9 @@ def render_html(result: Result, shown: Shown | None, lang: str, backing: Backing
         reasons=reason_lines(result, say),
         rows=rows,
         outlined=len(rows) > 0 and len(rows[0]) > 1,
-        explained=backing.moved is not None,
+        heat=None if shown is None or backing.explained is None else _heat_note(backing.explained, say),
+        heat_colours=[_css_colour(colour) for colour in scale_colours()],
+        heat_ticks=scale_ticks(say),
         knees=[_knee(knee, say) for knee in neighbours(list(backing.knees), result)],
         knees_note=say("reference.virtual" if is_virtual(result) else "reference.real"),
         legend=_legend(say),
@@ -141,9 +144,9 @@ def _facts(result: Result, say: Words) -> dict[str, object]:
     return {name: sections.fact_lines(rows(result, say)) for name, rows in made.items()}
 
 
-def _rows(shown: Shown, moved: Volume | None, say: Words) -> list[list[Picture]]:
+def _rows(shown: Shown, explained: Explanation | None, say: Words) -> list[list[Picture]]:
     """Give, for each slice, its pictures: alone, with outlines where there are any, with the explanation map."""
-    heats = [] if moved is None else explanation_pictures(shown, moved)
+    heats = [] if explained is None else explanation_pictures(shown, explained)
     rows = []
     for place, panel in enumerate(shown.panels):
         pictures = [*panel_pictures(panel), *heats[place : place + 1]]
@@ -171,9 +174,16 @@ def _uri(png: bytes) -> str:
 
 def _legend(say: Words) -> list[LegendEntry]:
     """Name the outlines with their colours and lines."""
-    return [LegendEntry(_css_colour(label), Line.of(label).value, say(key)) for label, key in LEGEND]
+    return [LegendEntry(_css_colour(LABEL_COLOURS[label]), Line.of(label).value, say(key)) for label, key in LEGEND]
 
 
-def _css_colour(label: Label) -> str:
-    """Write the colour of a label for a style sheet."""
-    return "#{:02x}{:02x}{:02x}".format(*LABEL_COLOURS[label])
+def _heat_note(explained: Explanation, say: Words) -> str:
+    """Say what the explanation map shows, and what it does not."""
+    keys = ("heat.line", "images.heat_beside", "heat.caution")
+    sentences = [say("images.heat"), most_line(explained, say), *(say(key) for key in keys)]
+    return say("format.sentence_gap").join(sentences)
+
+
+def _css_colour(colour: Colour) -> str:
+    """Write a colour for a style sheet."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -121,7 +121,13 @@ class _View:
         return int(self.image.shape[2])
 
 
-def panels(image: Volume, labels: Volume, plane: Plane, count: int = SLICES_SHOWN) -> list[Panel]:
+def panels(
+    image: Volume,
+    labels: Volume,
+    plane: Plane,
+    count: int = SLICES_SHOWN,
+    black_white: tuple[float, float] | None = None,
+) -> list[Panel]:
     """Draw slices through the plates' sites.
 
     Args:
@@ -129,6 +135,7 @@ def panels(image: Volume, labels: Volume, plane: Plane, count: int = SLICES_SHOW
         labels: Label values on the same grid.
         plane: Plane to look at.
         count: How many slices at most.
+        black_white: Values that are shown as black and as white; None: nearly the lowest and the highest there are.
 
     Returns:
         Panels of one size, in the order of the slices.
@@ -136,7 +143,7 @@ def panels(image: Volume, labels: Volume, plane: Plane, count: int = SLICES_SHOW
     view = _looked_at(image, labels, plane)
     chosen = chosen_slices(view.labels, count)
     window = _crop(view, chosen)
-    low, high = _grey_window(view.image[(*window, chosen)])
+    low, high = black_white or _grey_window(view.image[(*window, chosen)])
     return [_panel(view, k, window, low, high) for k in chosen]
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from kneeage.core.anatomy import Sex
 from kneeage.core.errors import BundleError
 from kneeage.core.result import Result
-from kneeage.report.figures import png
+from kneeage.report.sheet import png
 
 KNEES_SHOWN = 3
 

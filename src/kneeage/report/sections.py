@@ -154,7 +154,7 @@ def quality_rows(result: Result, say: Words) -> list[Row]:
         Row(say("quality.femur"), str(quality.slices_over_femoral_site)),
         Row(say("quality.tibia"), str(quality.slices_over_tibial_site)),
         Row(say("quality.fibula"), say(f"side.{quality.side_from_fibula.value}")),
-        Row(say("quality.motion"), _figure(quality.motion, say)),
+        Row(say("quality.motion"), _part(quality.motion, say, 0)),
         Row(say("quality.sharpness"), _figure(quality.sharpness, say)),
         Row(say("quality.metal"), _part(quality.metal_share, say)),
         Row(say("quality.notes"), _phrases(quality.notes, say) or say("value.none")),
@@ -240,12 +240,17 @@ def _minimum_row(minimum: MinimumAge | None, say: Words) -> Row:
     """Give the minimum age with its definition, or that there is none."""
     if minimum is None:
         return Row(say("age.minimum"), say("age.minimum_missing"))
-    definition, share = say.phrase(minimum.definition), say.percent(minimum.quantile)
-    quantile = say("value.not_given")
-    if minimum.quantile_years is not None:
-        quantile = say.years(outward(minimum.quantile_years, -1))
-    note = say("age.minimum_note", definition=definition, n=minimum.n, share=share, quantile=quantile)
+    definition, quantile = say.phrase(minimum.definition), _quantile(minimum, say)
+    note = say("age.minimum_note", definition=definition, n=minimum.n, quantile=quantile)
     return Row(say("age.minimum"), say.years(outward(minimum.value_years, -1)), note)
+
+
+def _quantile(minimum: MinimumAge, say: Words) -> str:
+    """Give the age below which a small share of the reference subjects lie, or say that it is not given."""
+    share = say.percent(minimum.quantile)
+    if minimum.quantile_years is None:
+        return say("age.minimum_quantile_missing", share=share)
+    return say("age.minimum_quantile", share=share, age=say.years(outward(minimum.quantile_years, -1)))
 
 
 def _verdict(result: Result, say: Words) -> str:
@@ -261,9 +266,9 @@ def _figure(value: float | None, say: Words) -> str:
     return say("value.not_measured") if value is None else say.number(value, 2)
 
 
-def _part(share: float | None, say: Words) -> str:
-    """Write a share of the knee."""
-    return say("value.not_measured") if share is None else say.percent(share, 1)
+def _part(share: float | None, say: Words, digits: int = 1) -> str:
+    """Write a share, of the knee or of a limit."""
+    return say("value.not_measured") if share is None else say.percent(share, digits)
 
 
 def _threshold_row(threshold: ThresholdReport, prior: PriorReport | None, say: Words) -> ThresholdRow:

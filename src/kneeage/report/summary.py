@@ -54,10 +54,11 @@ def is_conformal(interval: Interval) -> bool:
     return interval.method.startswith("conformal")
 
 
-def outward(age_years: float, direction: int) -> float:
-    """Round an age to a tenth of a year, down for direction -1 and up for +1."""
-    tenths = round(10 * age_years, 6)
-    return (math.floor(tenths) if direction < 0 else math.ceil(tenths)) / 10
+def outward(value: float, direction: int, digits: int = 1) -> float:
+    """Round a bound, such as an age in years, to so many decimals, down for direction -1 and up for +1."""
+    one = float(10**digits)
+    steps = round(one * value, 6)
+    return (math.floor(steps) if direction < 0 else math.ceil(steps)) / one
 
 
 def _is_beside_the_person(result: Result) -> bool:

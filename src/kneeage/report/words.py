@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from importlib.resources import files
 from string import Formatter
@@ -61,8 +62,9 @@ class Words:
         return sentence
 
     def number(self, value: float, digits: int = 1) -> str:
-        """Write a number with a fixed count of decimals."""
-        return f"{value:,.{digits}f}".replace(",", self.texts["format.group"])
+        """Write a number with a fixed count of decimals, rounded half up so that equal steps look equal."""
+        rounded = Decimal(str(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+        return f"{rounded:,f}".replace(",", self.texts["format.group"])
 
     def percent(self, share: float, digits: int = 0) -> str:
         """Write a share (0 to 1) in percent."""

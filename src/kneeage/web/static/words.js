@@ -81,7 +81,7 @@ export function number(value, digits = 1) {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
     useGrouping: language() === "en",
-    roundingMode: "halfEven", // as the report rounds
+    roundingMode: "halfExpand", // as the report rounds
   });
 }
 
