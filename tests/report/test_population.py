@@ -44,9 +44,9 @@ def test_a_virtual_subject_is_inside_a_virtual_population(rich: Result) -> None:
 @pytest.mark.parametrize(
     ("claimed", "found", "verdict"),
     [
-        (None, "not given", "cannot be told: it is the question"),
-        (15.5, "claimed: 15.5 years", "cannot be told: it is the question"),
-        (40.0, "claimed: 40 years", "cannot be told: it is the question; the claimed age lies outside"),
+        (None, "not given", "this is the question"),
+        (15.5, "claimed: 15.5 years", "this is the question"),
+        (40.0, "claimed: 40 years", "this is the question; the claimed age lies outside"),
     ],
 )
 def test_the_age_is_the_question_and_a_claimed_one_judges_nothing(

@@ -70,8 +70,8 @@ def test_a_conformal_interval_is_not_called_a_probability(changed: Callable[...,
     conformal = Interval(level=0.95, low=13.92, high=19.31, method="conformal, fitted on 300 subjects")
     said = summary(changed(interval_years=[conformal], thresholds=[], bundle=None), EN)
     assert said == (
-        "Most probable age 16.5 years; interval 13.9 to 19.4 years. "
-        "Of comparable subjects, 95 % have their true age in the interval made for them."
+        "Most probable age 16.5 years; interval 13.9 to 19.4 years "
+        "(95 % of comparable subjects have their true age in theirs)."
     )
 
 
