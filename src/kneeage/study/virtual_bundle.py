@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kneeage.core.anatomy import DISTAL_FEMUR, PROXIMAL_TIBIA, Sex
-from kneeage.core.manifest import BundleManifest, Calibration
+from kneeage.core.manifest import BundleManifest, Calibration, GrowthLimit
 from kneeage.core.result import PlateReport
 from kneeage.decide.prior import training_prior
 from kneeage.infer.engine import Network
@@ -41,6 +41,8 @@ _UNIFORM = ("training", "validation", "calibration")
 _BLIND = Told(sex=False)
 # Knees with such a finding set no limit of quality: a limit on metal is to be passed by metal.
 _METAL = {FindingKind.METAL_VOID.value}
+# Stages that a drawn plate may be graded off: a gap of a few columns makes an open plate a bridged one. Source: ours.
+_GRADED_OFF = 1
 # Folder of the reference knees' pictures in the work folder.
 _PICTURES = "reference_knees"
 
@@ -154,12 +156,22 @@ def _limits(material: Material, manifest: BundleManifest) -> dict[str, object]:
             population="virtual knees",
             ages_years=manifest.age_range_years,
         ),
-        "growth_limits": fit_growth_limits(_true_pairs(read_facts(material.work / "calibration"))),
+        "growth_limits": _growth_limits(read_facts(material.work / "calibration")),
         "quality_limits": fit_quality_limits(clean),
     }
     if training.features is not None and held_out.features is not None and others is not None:
         found["novelty"] = fit_novelty(training.features, np.concatenate([held_out.features, others]))
     return found
+
+
+def _growth_limits(facts: Sequence[Facts]) -> list[GrowthLimit]:
+    """Set how far two plates may differ, by true plates; a drawn one may be graded a stage too high or too low."""
+    return [
+        limit.model_copy(update={"low": limit.low - _GRADED_OFF, "high": limit.high + _GRADED_OFF})
+        if limit.measure == "stage"
+        else limit
+        for limit in fit_growth_limits(_true_pairs(facts))
+    ]
 
 
 def _true_pairs(facts: Sequence[Facts]) -> list[tuple[PlateReport, PlateReport]]:
