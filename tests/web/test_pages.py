@@ -211,7 +211,7 @@ def test_a_virtual_study_is_dropped_in_and_answered(seen: Seen, answered: dict[s
     assert len(set(shares)) >= 3
     seen.go(answered["path"])
     result = result_of(seen, answered, 1)
-    assert seen.page.inner_text("#estimated-age").split()[0] == f"{result['estimated_age_years']:.1f}"
+    assert seen.page.inner_text("#estimated-age").split()[0] == words("en").number(result["estimated_age_years"])
     assert seen.page.locator(".plot .threshold").count() == len(result["thresholds"])
     assert seen.page.is_visible("#demonstration")
 
