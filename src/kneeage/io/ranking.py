@@ -75,9 +75,7 @@ class _Verdict:
     suitable: bool = True
 
 
-def judge(
-    key: str, header: SeriesHeader, problem: InputRefusedError | None, wanted: Wanted = T1_KNEE
-) -> Candidate:
+def judge(key: str, header: SeriesHeader, problem: InputRefusedError | None, wanted: Wanted = T1_KNEE) -> Candidate:
     """Judge one series for the job.
 
     Args:
@@ -196,7 +194,11 @@ def _fat(header: SeriesHeader, wanted: Wanted) -> _Verdict | None:
     """Fat suppression hides the marrow that the plates are seen against; a bundle may have learned such images."""
     is_covered = wanted.covers(header.weighting, fat_suppressed=header.fat_suppressed)
     if header.fat_suppressed:
-        return _Verdict(0.0, "fat suppressed, which the bundle covers") if is_covered else _unsuitable("fat suppressed: the marrow is dark")
+        return (
+            _Verdict(0.0, "fat suppressed, which the bundle covers")
+            if is_covered
+            else _unsuitable("fat suppressed: the marrow is dark")
+        )
     if header.weighting in wanted.weightings and not is_covered:
         return _unsuitable("no fat suppression stated, and the bundle needs it")
     if header.fat_suppressed is False:

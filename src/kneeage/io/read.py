@@ -152,7 +152,7 @@ def candidate_lines(candidates: Sequence[Candidate]) -> list[str]:
         One line each, at most ``MAX_LISTED`` and one that says how many more there are.
     """
     lines = [
-        f"{'-' if candidate.rank is None else candidate.rank}. {candidate.key}: {'; '.join(candidate.reasons)}"
+        f"{'-' if candidate.rank is None else f'{candidate.rank}.'} {candidate.key}: {'; '.join(candidate.reasons)}"
         for candidate in candidates[:MAX_LISTED]
     ]
     rest = len(candidates) - MAX_LISTED
@@ -330,7 +330,7 @@ def _open_choice(words: str, ranked: Sequence[Candidate], wanted: Wanted) -> Inp
     lines = candidate_lines(ranked)
     if wanted.plane is None or not all(is_in_other_plane(one.header, wanted) for one in ranked):
         return AmbiguousSeriesError("\n".join((f"{words}; choose one with --series:", *lines)))
-    return WrongPlaneError("\n".join((f"{words}; none is {wanted.plane.value}, give one that is:", *lines)))
+    return WrongPlaneError("\n".join((f"{words}; none is {wanted.plane.value}; give one that is:", *lines)))
 
 
 def _load_group(group: SeriesGroup, header: SeriesHeader, stack: Stack, reasons: tuple[str, ...]) -> LoadedSeries:
