@@ -20,6 +20,7 @@ from kneeage.core.errors import (
     OutputError,
     UndecodableError,
     UsageError,
+    WrongPlaneError,
 )
 from kneeage.core.manifest import BundleManifest, Calibration, Conformal, ConformalGroup
 from kneeage.core.result import Outcome, ReasonCode, Result, ThresholdDecision
@@ -594,7 +595,8 @@ def test_documents(bundle: Bundle, nifti: Path, tmp_path: Path, lang: str) -> No
 
 def test_an_abstention_has_documents_too(tmp_path: Path, nifti: Path) -> None:
     sagittal = make_bundle(tmp_path / "sagittal", plane=Plane.SAGITTAL)
-    write_documents(estimate(nifti, bundle=sagittal, sex="male", threads=1), tmp_path / "out")
+    found = estimate(nifti, series=nifti.name, bundle=sagittal, sex="male", threads=1)
+    write_documents(found, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["preview.png", "report.html", "result.json"]
 
 
@@ -637,8 +639,10 @@ def test_labels_never_overwrite(bundle: Bundle, nifti: Path) -> None:
 
 def test_labels_of_another_plane_are_refused(tmp_path: Path, nifti: Path) -> None:
     sagittal = make_bundle(tmp_path / "sagittal", plane=Plane.SAGITTAL)
-    with pytest.raises(GeometryError, match="the slices are coronal; sagittal slices are needed"):
+    with pytest.raises(WrongPlaneError, match="none is sagittal; give one that is"):
         segment_file(nifti, tmp_path / "labels.nii.gz", bundle=sagittal)
+    with pytest.raises(GeometryError, match="the slices are coronal; sagittal slices are needed"):
+        segment_file(nifti, tmp_path / "labels.nii.gz", series=nifti.name, bundle=sagittal)
     assert not (tmp_path / "labels.nii.gz").exists()
 
 

@@ -21,6 +21,7 @@ from kneeage.core.errors import (
     OutputError,
     UndecodableError,
     UsageError,
+    WrongPlaneError,
 )
 from kneeage.core.manifest import VIRTUAL_POPULATION, BundleManifest
 from kneeage.core.result import (
@@ -65,6 +66,7 @@ from kneeage.io.nifti import is_nifti_name, write_labels
 from kneeage.io.output import whole_folder
 from kneeage.io.read import load
 from kneeage.io.series import LoadedSeries
+from kneeage.io.wanted import Wanted
 from kneeage.prepare.plane import plane_of
 from kneeage.prepare.recipe import Prepared, load_recipe, prepare
 
@@ -138,6 +140,11 @@ class Examiner:
     def manifest(self) -> BundleManifest:
         """What the bundle says about itself."""
         return self.bundle.manifest
+
+    @property
+    def wanted(self) -> Wanted:
+        """What a series must be for the bundle to answer."""
+        return Wanted.by(self.manifest)
 
     def prepare(self, series: LoadedSeries, side: Side | None = None) -> Prepared:
         """Prepare a series by the bundle's recipe.
@@ -403,7 +410,7 @@ def estimate(
 
     Args:
         path: DICOM file, folder, DICOMDIR, zip, or NIfTI file.
-        series: Key of the series, as ``inspect`` prints it; None: the best one.
+        series: Key of the series, as ``inspect`` prints it; None: the best one for the bundle.
         bundle: A loaded bundle or its folder; None: the bundle that ships with the package.
         threads: Threads of each network; None: every core this process may use.
         explain: Also find out where on the slices the age came from.
@@ -421,7 +428,7 @@ def estimate(
     asked = Question(**question)
     examiner = Examiner(_loaded(bundle), threads)
     asked.prior_for(examiner.manifest)  # a wrong prior is said before a series is read
-    return examiner.examine(load(Path(path), series), asked, explain=explain)
+    return examiner.examine(load(Path(path), series, examiner.wanted), asked, explain=explain)
 
 
 def refused(error: InputRefusedError, question: Question | None = None) -> Result:
@@ -507,7 +514,7 @@ def segment_file(
     Args:
         path: DICOM file, folder, DICOMDIR, zip, or NIfTI file.
         out: NIfTI file to write; it must not exist. It appears whole or not at all.
-        series: Key of the series; None: the best one.
+        series: Key of the series; None: the best one for the bundle.
         bundle: A loaded bundle or its folder; None: the bundle that ships with the package.
         threads: Threads of the network; None: every core this process may use.
 
@@ -522,7 +529,7 @@ def segment_file(
     """
     target = _free_nifti(Path(out))
     examiner = Examiner(_loaded(bundle), threads)
-    loaded = load(Path(path), series)
+    loaded = load(Path(path), series, examiner.wanted)
     labels = examiner.segment(examiner.prepare(loaded)).source_labels
     write_labels(target, labels, note=_label_note(is_virtual=examiner.manifest.is_virtual))
     return labels
@@ -671,6 +678,7 @@ _REFUSALS: dict[type[InputRefusedError], ReasonCode] = {
     GeometryError: ReasonCode.GEOMETRY,
     UndecodableError: ReasonCode.UNDECODABLE,
     AmbiguousSeriesError: ReasonCode.AMBIGUOUS_SERIES,
+    WrongPlaneError: ReasonCode.WRONG_PLANE,
 }
 
 

@@ -17,6 +17,7 @@ CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 ROWS, COLUMNS = 6, 8
+T2 = {"RepetitionTime": 3200, "EchoTime": 90, "SeriesDescription": "t2"}
 Edit = Callable[[Dataset, int], None]
 
 

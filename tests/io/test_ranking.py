@@ -11,6 +11,7 @@ from kneeage.io.instance import Acquisition
 from kneeage.io.nifti import UNKNOWN_NIFTI
 from kneeage.io.ranking import is_tie, judge, rank
 from kneeage.io.series import SeriesHeader
+from kneeage.io.wanted import T1_KNEE, Wanted
 
 GOOD = SeriesHeader(
     source_format="dicom",
@@ -98,6 +99,62 @@ def test_nifti_is_suitable_below_a_known_t1() -> None:
     found = judge("k", NIFTI, None)
     assert found.suitable
     assert found.score < judge("k", replace(GOOD, plane=Plane.SAGITTAL), None).score
+
+
+CORONAL = Wanted(Plane.CORONAL, ("T1", "PD", "T2"))
+DARK_FAT = Wanted(Plane.CORONAL, ("T1", "PD fat-suppressed"))
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted", "reason"),
+    [
+        ({"plane": Plane.SAGITTAL}, CORONAL, "sagittal; the bundle answers on coronal slices"),
+        ({"plane": Plane.AXIAL}, CORONAL, "axial; the bundle answers on coronal slices"),
+        ({"weighting": "T2*"}, CORONAL, "T2*-weighted, not T1/PD/T2 (spin echo)"),
+        ({"fat_suppressed": True}, CORONAL, "fat suppressed: the marrow is dark"),
+        ({"weighting": "PD"}, DARK_FAT, "no fat suppression stated, and the bundle needs it"),
+        ({"fat_suppressed": True}, DARK_FAT, "fat suppressed: the marrow is dark"),
+    ],
+)
+def test_what_a_bundle_does_not_cover_is_unsuitable(change: dict[str, Any], wanted: Wanted, reason: str) -> None:
+    found = judge("k", replace(GOOD, **change), None, wanted)
+    assert not found.suitable
+    assert reason in found.reasons
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({"weighting": "PD"}, CORONAL),
+        ({"weighting": "T2", "fat_suppressed": None}, CORONAL),
+        ({"weighting": "PD", "fat_suppressed": True}, DARK_FAT),
+    ],
+)
+def test_what_a_bundle_covers_comes_after_a_t1(change: dict[str, Any], wanted: Wanted) -> None:
+    found = judge("k", replace(GOOD, **change), None, wanted)
+    assert found.suitable
+    assert found.score < judge("k", GOOD, None, wanted).score
+
+
+@pytest.mark.parametrize(
+    "weaker", [{"shape": (512, 512, 1)}, _type("DERIVED", "PRIMARY", "M")], ids=["one slice", "derived"]
+)
+def test_a_whole_pd_series_comes_before_a_poor_t1(weaker: dict[str, Any]) -> None:
+    whole, poor = replace(GOOD, weighting="PD"), replace(GOOD, **weaker)
+    assert judge("a", whole, None, CORONAL).score > judge("b", poor, None, CORONAL).score
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (T1_KNEE, "a coronal or sagittal knee, T1-weighted, without fat suppression"),
+        (CORONAL, "a coronal knee, T1-, PD- or T2-weighted, without fat suppression"),
+        (Wanted(Plane.AXIAL, ("PD fat-suppressed",)), "an axial knee, PD-weighted fat-suppressed"),
+        (DARK_FAT, "a coronal knee, T1-weighted or PD-weighted fat-suppressed"),
+    ],
+)
+def test_what_is_needed_is_said_in_words(wanted: Wanted, words: str) -> None:
+    assert wanted.words == words
 
 
 def test_a_problem_rules_a_series_out() -> None:

@@ -21,13 +21,13 @@ from kneeage.core.errors import (
     InputRefusedError,
     UndecodableError,
     UsageError,
+    WrongPlaneError,
 )
 from kneeage.core.volume import Volume
 from kneeage.io.nifti import write_labels
 from kneeage.io.read import candidate_lines, list_candidates, load, survey
-from tests.io.support import AXIAL, SAGITTAL, Made, dataset, enhanced, pixels, save, write_series
-
-T2 = {"RepetitionTime": 3200, "EchoTime": 90, "SeriesDescription": "t2"}
+from kneeage.io.wanted import Wanted
+from tests.io.support import AXIAL, SAGITTAL, T2, Made, dataset, enhanced, pixels, save, write_series
 
 
 def test_a_coronal_series_is_loaded_in_ras(coronal: Path) -> None:
@@ -111,6 +111,35 @@ def test_the_t1_coronal_wins_and_says_why(tmp_path: Path) -> None:
 def test_a_sagittal_t1_alone_is_suitable(tmp_path: Path) -> None:
     write_series(tmp_path, Made(orientation=SAGITTAL))
     assert load(tmp_path).plane is Plane.SAGITTAL
+
+
+CORONAL_T1_OR_T2 = Wanted(Plane.CORONAL, ("T1", "T2"))
+
+
+def test_what_a_bundle_covers_wins_over_a_t1_in_another_plane(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", Made(uid="1.2.1", orientation=SAGITTAL))
+    write_series(tmp_path / "b", Made(uid="1.2.2").but(**T2))
+    assert load(tmp_path).header.series_uid == "1.2.1"
+    assert load(tmp_path, wanted=CORONAL_T1_OR_T2).header.series_uid == "1.2.2"
+    best, other = list_candidates(tmp_path, CORONAL_T1_OR_T2)
+    assert (best.key, other.rank) == ("1.2.2", None)
+    assert "sagittal; the bundle answers on coronal slices" in other.reasons
+
+
+def test_a_study_without_the_plane_of_the_bundle_is_refused(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", Made(uid="1.2.1", orientation=SAGITTAL))
+    write_series(tmp_path / "b", Made(uid="1.2.2", orientation=AXIAL))
+    with pytest.raises(WrongPlaneError, match=r"none is coronal; give one that is:\n- 1\.2\.1(.|\n)*1\.2\.2"):
+        load(tmp_path, wanted=CORONAL_T1_OR_T2)
+    assert load(tmp_path, "1.2.1", CORONAL_T1_OR_T2).plane is Plane.SAGITTAL
+
+
+def test_a_refusal_leads_to_no_series_in_another_plane(coronal: Path) -> None:
+    write_series(coronal / "sagittal", Made(uid="1.2.4", orientation=SAGITTAL))
+    next(coronal.glob("*5.dcm")).unlink()
+    with pytest.raises(InputRefusedError) as refused:
+        load(coronal, wanted=CORONAL_T1_OR_T2)
+    assert "1.2.4" not in str(refused.value)
 
 
 def test_one_file_of_a_t2_is_not_read_as_t1(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from kneeage.core.errors import UsageError
 from kneeage.decide.question import Question
 from kneeage.io.nifti import read_nifti, write_image
 from kneeage.io.read import load
+from kneeage.io.wanted import T1_KNEE
 from kneeage.pacs.examine import StudyExaminer, header_sex
 from tests.infer.knees import as_image, block_knee
 from tests.pacs.support import make_study
@@ -52,6 +53,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Question, bool]]:
     found: list[tuple[Question, bool]] = []
 
     class Examiner:
+        wanted = T1_KNEE
+
         def examine(self, _series: object, question: Question, *, explain: bool) -> None:
             found.append((question, explain))
 

@@ -13,11 +13,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from kneeage.core.anatomy import Label
+from kneeage.core.anatomy import Label, Plane
 from kneeage.core.errors import OutputError
 from kneeage.io.nifti import read_values, write_labels
 from kneeage.service.tables import AUDIT, writing
-from tests.web.support import Door, code, files_of, settings_of
+from tests.web.support import Door, code, files_of, make_bundle, settings_of
 
 
 def corrected(door: Door, key: str, folder: Path, plates: bool) -> bytes:
@@ -49,6 +49,20 @@ def test_a_study_is_inspected_and_answered(door: Door, knee: bytes) -> None:
     assert result == json.loads(files_of(door, key, 1, "result.json"))
     assert result["subject"]["question"] == "older than 18?"
     assert result["estimated_age_years"] == found["latest"]["estimated_age_years"]
+
+
+def test_series_are_ranked_for_the_bundle_that_is_chosen(tmp_path: Path, block_bundle: Path, knee: bytes) -> None:
+    (tmp_path / "data").mkdir()
+    sagittal = make_bundle(tmp_path / "sagittal", plane=Plane.SAGITTAL)
+    door = Door(settings_of(tmp_path / "data", block_bundle, bundles=(block_bundle, sagittal)))
+    other = next(one["id"] for one in door.client.get("/api/bundles").json()["items"] if one["planes"] == ["sagittal"])
+    key = door.open()
+    door.send(key, ("knee.nii.gz", knee))
+    for bundle, suitable in (("", True), (f"?bundle={other}", False), ("", True)):
+        assert door.client.post(f"/api/examinations/{key}/inspect{bundle}").status_code == 202
+        door.work()
+        assert [series["suitable"] for series in door.show(key)["series"]] == [suitable]
+    assert code(door.client.post(f"/api/examinations/{key}/inspect?bundle={'0' * 16}")) == (422, "invalid")
 
 
 def test_labels_that_come_back_unchanged_change_nothing(door: Door, knee: bytes) -> None:

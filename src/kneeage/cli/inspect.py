@@ -1,10 +1,10 @@
-"""``kneeage inspect``: every series found, its rank and why."""
+"""``kneeage inspect``: every series found, its rank for a bundle and why."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kneeage.cli.options import AsJson, Source
+from kneeage.cli.options import AsJson, BundleFolder, Source
 from kneeage.cli.speak import answering, give, show, tell, working
 from kneeage.core.errors import InputRefusedError
 
@@ -17,12 +17,16 @@ _FREE_TEXTS = {"__all__": {"header": {"texts"}}}
 
 
 @answering
-def inspect(path: Source, as_json: AsJson = False) -> None:
-    """List every series found, ranked, with the reasons."""
+def inspect(path: Source, bundle: BundleFolder = None, as_json: AsJson = False) -> None:
+    """List every series found, ranked for the bundle that is to answer, with the reasons."""
+    from kneeage.io.bundle import load_bundle
     from kneeage.io.read import survey
+    from kneeage.io.wanted import Wanted
 
     with working("Reading"):
-        found = survey(path)
+        manifest = load_bundle(bundle).manifest
+        wanted = Wanted.by(manifest)
+        found = survey(path, wanted)
     if not found.candidates and not found.unreadable:
         raise InputRefusedError(f"no DICOM or NIfTI series among {found.foreign} files; give the folder of the study")
     if as_json:
@@ -31,6 +35,7 @@ def inspect(path: Source, as_json: AsJson = False) -> None:
         show(_table(found.candidates))
     suitable = sum(candidate.suitable for candidate in found.candidates)
     tell(f"{len(found.candidates)} series, {suitable} suitable; {found.foreign} other files.")
+    tell(f"The bundle {manifest.name} {manifest.version} needs {wanted.words}.")
     for fault in found.unreadable:
         tell(f"Cannot be read: {fault}")
 

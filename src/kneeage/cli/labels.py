@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kneeage.cohort.table import SubjectEntry
     from kneeage.core.volume import Volume
     from kneeage.io.series import LoadedSeries
+    from kneeage.pipeline import Examiner
 
 app = typer.Typer(name="labels", help="Label subjects by hand in ITK-SNAP, and check labels.", no_args_is_help=True)
 # Folder of a series that belongs to no cohort: its own name might tell who it is.
@@ -49,13 +50,13 @@ def export_subjects(
     """Write image, segmentation, label names and a workspace for ITK-SNAP; folders that are there are kept."""
     if bundle is not None and not draft:
         raise UsageError("--bundle goes with --draft: it says which bundle draws")
-    drawer = _drawer(bundle) if draft else None
+    examiner = _examiner(bundle) if draft else None
     if _is_cohort(path):
         if series is not None:
             raise UsageError("--series goes with a single series; --subject chooses subjects of a cohort")
-        _export_cohort(path, output, subject, drawer)
+        _export_cohort(path, output, subject, None if examiner is None else _drawer(examiner))
     else:
-        _export_series(path, output, subject, (series, drawer))
+        _export_series(path, output, subject, (series, examiner))
 
 
 @app.command("import")
@@ -158,17 +159,15 @@ def _chosen(cohort: Cohort, subjects: list[str] | None) -> Sequence[SubjectEntry
 
 
 def _export_series(
-    path: Path,
-    output: Path,
-    subjects: list[str] | None,
-    how: tuple[str | None, Callable[[LoadedSeries], Volume] | None],
+    path: Path, output: Path, subjects: list[str] | None, how: tuple[str | None, Examiner | None]
 ) -> None:
-    """Export one series, under the name that is given to it."""
+    """Export one series, under the name that is given to it; where a bundle draws, the best one for that bundle."""
     from kneeage.cohort.cells import subject_id
     from kneeage.cohort.itksnap import export_series
     from kneeage.io.read import load
+    from kneeage.io.wanted import T1_KNEE
 
-    series, draft = how
+    series, examiner = how
     if subjects and len(subjects) > 1:
         raise UsageError("a series is of one subject; give --subject once, to name it")
     try:
@@ -176,17 +175,22 @@ def _export_series(
     except ValueError as error:
         raise UsageError(f"--subject {error}") from None
     with working("Writing"):
-        source = export_series(output / name, load(path, series), None, draft)
+        loaded = load(path, series, T1_KNEE if examiner is None else examiner.wanted)
+        source = export_series(output / name, loaded, None, None if examiner is None else _drawer(examiner))
     tell(f"Segmentation: {source.value}")
     give(str(output / name))
 
 
-def _drawer(bundle: Path | None) -> Callable[[LoadedSeries], Volume]:
-    """Load a bundle that draws labels on the grid of a series."""
+def _examiner(bundle: Path | None) -> Examiner:
+    """Load a bundle that draws labels."""
     from kneeage.io.bundle import load_bundle
     from kneeage.pipeline import Examiner
 
-    examiner = Examiner(load_bundle(bundle))
+    return Examiner(load_bundle(bundle))
+
+
+def _drawer(examiner: Examiner) -> Callable[[LoadedSeries], Volume]:
+    """Let a bundle draw labels on the grid of a series."""
     return lambda series: examiner.segment(examiner.prepare(series)).source_labels
 
 

@@ -44,6 +44,10 @@ class AmbiguousSeriesError(InputRefusedError):
     """No series, or more than one, is the best input; the candidates are in the message."""
 
 
+class WrongPlaneError(InputRefusedError):
+    """Every series was cut in another plane than the bundle's; they are listed in the message."""
+
+
 class BundleError(KneeAgeError, RuntimeError):
     """A model bundle is missing, incomplete, altered or does not fit this version."""
 

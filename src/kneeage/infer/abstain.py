@@ -16,6 +16,7 @@ from kneeage.infer.fibula import FibulaEvidence
 from kneeage.infer.growth_limits import missed_limit
 from kneeage.infer.quality import LOWEST_MEASURES, METAL_MEASURES, MOTION_MEASURES, ImageQuality
 from kneeage.infer.region import SitesSeen
+from kneeage.io.weighting import sequence_name
 from kneeage.prepare.orient import canonical_orientation
 
 # A limit is kept when it is missed by no more than this share of it: headers are rounded. Source: ours.
@@ -53,7 +54,7 @@ def sequence_reason(weighting: str | None, fat_suppressed: bool | None, manifest
     """
     if not manifest.sequences or (weighting is None and not fat_suppressed):
         return None
-    found = f"{weighting or 'unknown weighting'}{' fat-suppressed' if fat_suppressed else ''}"
+    found = sequence_name(weighting, fat_suppressed=fat_suppressed)
     if found in manifest.sequences:
         return None
     covered = ", ".join(manifest.sequences)

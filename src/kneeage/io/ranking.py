@@ -1,4 +1,6 @@
-"""Rank series for the job: a coronal T1-weighted knee without fat suppression, an original image, enough slices.
+"""Rank series for the job: a knee as a bundle covers it, T1 before other weightings, an original image, enough slices.
+
+Where there is no bundle, the job is a T1-weighted knee without fat suppression, coronal rather than sagittal.
 
 Every point given or refused comes with its reason in words.
 """
@@ -12,12 +14,16 @@ from dataclasses import dataclass, replace
 from kneeage.core.anatomy import Plane
 from kneeage.core.errors import InputRefusedError
 from kneeage.io.series import Candidate, SeriesHeader
+from kneeage.io.wanted import T1_KNEE, Wanted
 
 # Points. Their order is what counts: the body part and the weighting over the plane, the plane over the rest.
 # Source: ours. Knee age studies read T1 series, coronal ones most; sagittal series show the same plates.
 KNEE_POINTS = 4.0
 T1_POINTS = 4.0
+# Less than T1, but what tells the less: a T1 series of a slice or two, or a derived one, comes after a whole PD series.
+OTHER_WEIGHTING_POINTS = 2.5
 CORONAL_POINTS = 3.0
+BUNDLE_PLANE_POINTS = 3.0
 ANY_PLANE_POINTS = 2.0
 SAGITTAL_POINTS = 1.0
 FAT_SEEN_POINTS = 1.0
@@ -69,18 +75,26 @@ class _Verdict:
     suitable: bool = True
 
 
-def judge(key: str, header: SeriesHeader, problem: InputRefusedError | None) -> Candidate:
+def judge(key: str, header: SeriesHeader, problem: InputRefusedError | None, wanted: Wanted = T1_KNEE) -> Candidate:
     """Judge one series for the job.
 
     Args:
         key: What ``--series`` takes.
         header: What is known about it.
         problem: Why it cannot be loaded at all, None where it can.
+        wanted: What the job needs.
 
     Returns:
         The candidate, not yet ranked.
     """
-    verdicts = [verdict for criterion in _CRITERIA if (verdict := criterion(header)) is not None]
+    found = (
+        _body_part(header),
+        _weighting(header, wanted),
+        _plane(header, wanted),
+        _fat(header, wanted),
+        *(criterion(header) for criterion in _CRITERIA),
+    )
+    verdicts = [verdict for verdict in found if verdict is not None]
     if problem is not None:
         verdicts.insert(0, _unsuitable(f"cannot be read: {problem}"))
     return Candidate(
@@ -116,6 +130,11 @@ def is_tie(ranked: Sequence[Candidate]) -> bool:
     return sum(candidate.rank == 1 for candidate in ranked) > 1
 
 
+def is_in_other_plane(header: SeriesHeader, wanted: Wanted) -> bool:
+    """Say whether a series was cut in another plane than the bundle's, so that no age can come of it."""
+    return wanted.plane is not None and header.plane not in (None, wanted.plane) and not _is_near_isotropic(header)
+
+
 def _unsuitable(reason: str) -> _Verdict:
     """Rule a series out, unless it is asked for by name."""
     return _Verdict(UNSUITABLE_POINTS, reason, suitable=False)
@@ -137,33 +156,51 @@ def _body_part(header: SeriesHeader) -> _Verdict | None:
     return _Verdict(0.0, "body part not stated")
 
 
-def _weighting(header: SeriesHeader) -> _Verdict:
-    """T1, another weighting, or unknown."""
-    if header.weighting == "T1":
-        return _Verdict(T1_POINTS, f"T1-weighted ({header.weighting_reason})")
+def _weighting(header: SeriesHeader, wanted: Wanted) -> _Verdict:
+    """T1, another weighting that is wanted, one that is not, or unknown."""
+    if header.weighting in wanted.weightings:
+        points = T1_POINTS if header.weighting == "T1" else OTHER_WEIGHTING_POINTS
+        return _Verdict(points, f"{header.weighting}-weighted ({header.weighting_reason})")
     if header.weighting is not None:
-        return _unsuitable(f"{header.weighting}-weighted, not T1 ({header.weighting_reason})")
+        covered = "/".join(wanted.weightings)
+        return _unsuitable(f"{header.weighting}-weighted, not {covered} ({header.weighting_reason})")
     if header.source_format == "nifti":
         return _Verdict(0.0, "weighting not stated in NIfTI")
     return _unsuitable(f"weighting unclear ({header.weighting_reason})")
 
 
-def _plane(header: SeriesHeader) -> _Verdict:
-    """Coronal, sagittal, axial, or any."""
-    finest, coarsest = min(header.spacing_mm), max(header.spacing_mm)
+def _plane(header: SeriesHeader, wanted: Wanted) -> _Verdict:
+    """The bundle's plane, another, or any; without a bundle coronal, sagittal or axial."""
     if header.plane is None:
         return _unsuitable("plane not stated")
-    if 0 < coarsest < NEAR_ISOTROPIC_RATIO * finest and min(header.shape) > SOME_SLICES:
+    if _is_near_isotropic(header):
         return _Verdict(ANY_PLANE_POINTS, f"{header.plane.value}, near-isotropic: can be cut in any plane")
+    if wanted.plane is header.plane:
+        return _Verdict(BUNDLE_PLANE_POINTS, header.plane.value)
+    if wanted.plane is not None:
+        return _unsuitable(f"{header.plane.value}; the bundle answers on {wanted.plane.value} slices")
     if header.plane is Plane.AXIAL:
         return _unsuitable("axial: the slices run along the growth plates")
     return _Verdict(CORONAL_POINTS if header.plane is Plane.CORONAL else SAGITTAL_POINTS, header.plane.value)
 
 
-def _fat(header: SeriesHeader) -> _Verdict | None:
-    """Fat suppression hides the marrow that the plates are seen against."""
+def _is_near_isotropic(header: SeriesHeader) -> bool:
+    """Say whether a volume can be cut in any plane."""
+    finest, coarsest = min(header.spacing_mm), max(header.spacing_mm)
+    return 0 < coarsest < NEAR_ISOTROPIC_RATIO * finest and min(header.shape) > SOME_SLICES
+
+
+def _fat(header: SeriesHeader, wanted: Wanted) -> _Verdict | None:
+    """Fat suppression hides the marrow that the plates are seen against; a bundle may have learned such images."""
+    is_covered = wanted.covers(header.weighting, fat_suppressed=header.fat_suppressed)
     if header.fat_suppressed:
-        return _unsuitable("fat suppressed: the marrow is dark")
+        return (
+            _Verdict(0.0, "fat suppressed, which the bundle covers")
+            if is_covered
+            else _unsuitable("fat suppressed: the marrow is dark")
+        )
+    if header.weighting in wanted.weightings and not is_covered:
+        return _unsuitable("no fat suppression stated, and the bundle needs it")
     if header.fat_suppressed is False:
         return _Verdict(FAT_SEEN_POINTS, "no fat suppression stated")
     return None
@@ -213,10 +250,6 @@ def _slice_count(header: SeriesHeader) -> int:
 
 
 _CRITERIA: tuple[Callable[[SeriesHeader], _Verdict | None], ...] = (
-    _body_part,
-    _weighting,
-    _plane,
-    _fat,
     _localizer,
     _derived,
     _label_map,

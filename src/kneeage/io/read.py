@@ -9,7 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from kneeage.core.errors import AmbiguousSeriesError, GeometryError, InputRefusedError, UndecodableError, UsageError
+from kneeage.core.errors import (
+    AmbiguousSeriesError,
+    GeometryError,
+    InputRefusedError,
+    UndecodableError,
+    UsageError,
+    WrongPlaneError,
+)
 from kneeage.core.volume import Volume
 from kneeage.io.dicom import read_instance
 from kneeage.io.finish import finished
@@ -19,9 +26,10 @@ from kneeage.io.item import SourceItem
 from kneeage.io.nifti import UNKNOWN_NIFTI, describe_nifti, is_nifti_head, is_nifti_name, load_nifti, read_nifti_head
 from kneeage.io.origin import read_origin
 from kneeage.io.pixels import decode_frames
-from kneeage.io.ranking import is_tie, judge, rank
+from kneeage.io.ranking import is_in_other_plane, is_tie, judge, rank
 from kneeage.io.series import Candidate, LoadedSeries, SeriesGroup, SeriesHeader, Slice, describe, group_series
 from kneeage.io.sources import open_source
+from kneeage.io.wanted import T1_KNEE, Wanted
 
 # Candidates listed in a message.
 MAX_LISTED = 20
@@ -57,8 +65,9 @@ class _Entry:
 
 @dataclass(eq=False)
 class _Findings:
-    """What looking through the items of a source finds."""
+    """What looking through the items of a source finds, and what it is looked through for."""
 
+    wanted: Wanted = T1_KNEE
     entries: list[_Entry] = field(default_factory=list)
     foreign: int = 0
     unreadable: list[InputRefusedError] = field(default_factory=list)
@@ -69,11 +78,12 @@ class _Findings:
         return rank([entry.candidate for entry in self.entries])
 
 
-def survey(path: Path) -> Survey:
+def survey(path: Path, wanted: Wanted = T1_KNEE) -> Survey:
     """Look at every file of a path.
 
     Args:
         path: DICOM file, folder, DICOMDIR, zip or NIfTI file.
+        wanted: What the series are ranked for, such as what a bundle covers.
 
     Returns:
         The ranked candidates, and what else is there.
@@ -82,7 +92,7 @@ def survey(path: Path) -> Survey:
         InputRefusedError: The path cannot be read at all, is unsafe or past a limit.
     """
     with open_source(path) as items:
-        findings = _look(items)
+        findings = _look(items, wanted)
     return Survey(
         candidates=tuple(findings.candidates),
         foreign=findings.foreign,
@@ -90,11 +100,12 @@ def survey(path: Path) -> Survey:
     )
 
 
-def list_candidates(path: Path) -> list[Candidate]:
+def list_candidates(path: Path, wanted: Wanted = T1_KNEE) -> list[Candidate]:
     """List the series of a path, best first; several subjects and foreign files are no obstacle.
 
     Args:
         path: DICOM file, folder, DICOMDIR, zip or NIfTI file.
+        wanted: What they are ranked for, such as what a bundle covers.
 
     Returns:
         The ranked candidates, the unsuitable ones last.
@@ -102,15 +113,16 @@ def list_candidates(path: Path) -> list[Candidate]:
     Raises:
         InputRefusedError: The path cannot be read at all, is unsafe or past a limit.
     """
-    return list(survey(path).candidates)
+    return list(survey(path, wanted).candidates)
 
 
-def load(path: Path, series: str | None = None) -> LoadedSeries:
+def load(path: Path, series: str | None = None, wanted: Wanted = T1_KNEE) -> LoadedSeries:
     """Load the best series of a path, or the one that is named.
 
     Args:
         path: DICOM file, folder, DICOMDIR, zip or NIfTI file.
         series: Key of a candidate, as ``list_candidates`` gives it; None: the best one.
+        wanted: What the best one is the best for, such as what a bundle covers.
 
     Returns:
         The series: float32 grey values (1, columns, rows, slices) in RAS+ mm.
@@ -118,12 +130,13 @@ def load(path: Path, series: str | None = None) -> LoadedSeries:
     Raises:
         UsageError: No series has that key.
         AmbiguousSeriesError: Nothing is suitable, or two series are equally good.
+        WrongPlaneError: Nothing is suitable, and nothing is in the plane that is wanted.
         GeometryError: The slices do not form a volume.
         UndecodableError: Pixels are damaged, cut short or encoded in an unsupported way.
         InputRefusedError: Several subjects, another modality, colour, constant values, or no image at all.
     """
     with open_source(path) as items:
-        findings = _look(items)
+        findings = _look(items, wanted)
         entry = _best(findings) if series is None else _named(findings, series)
         loaded = _load(entry)
     return replace(loaded, notes=(*loaded.notes, *(f"left out: {error}" for error in _left_out(findings, entry))))
@@ -139,19 +152,19 @@ def candidate_lines(candidates: Sequence[Candidate]) -> list[str]:
         One line each, at most ``MAX_LISTED`` and one that says how many more there are.
     """
     lines = [
-        f"{'-' if candidate.rank is None else candidate.rank}. {candidate.key}: {'; '.join(candidate.reasons)}"
+        f"{'-' if candidate.rank is None else f'{candidate.rank}.'} {candidate.key}: {'; '.join(candidate.reasons)}"
         for candidate in candidates[:MAX_LISTED]
     ]
     rest = len(candidates) - MAX_LISTED
     return [*lines, f"and {rest} more"] if rest > 0 else lines
 
 
-def _look(items: Iterable[SourceItem]) -> _Findings:
+def _look(items: Iterable[SourceItem], wanted: Wanted) -> _Findings:
     """Read the header of every item once."""
-    findings, instances = _Findings(), []
+    findings, instances = _Findings(wanted), []
     for item in items:
         try:
-            found = _look_at(item)
+            found = _look_at(item, wanted)
         except InputRefusedError as error:
             findings.unreadable.append(error)
             continue
@@ -161,15 +174,15 @@ def _look(items: Iterable[SourceItem]) -> _Findings:
             instances.append(found)
         else:
             findings.entries.append(found)
-    findings.entries += [_dicom_entry(group) for group in group_series(instances)]
+    findings.entries += [_dicom_entry(group, wanted) for group in group_series(instances)]
     return findings
 
 
-def _look_at(item: SourceItem) -> Instance | _Entry | None:
+def _look_at(item: SourceItem, wanted: Wanted) -> Instance | _Entry | None:
     """Say what an item is: a DICOM instance, a NIfTI image, or neither."""
     try:
         if _is_nifti(item):
-            return _nifti_entry(item)
+            return _nifti_entry(item, wanted)
         return read_instance(item)
     except OSError as error:
         raise InputRefusedError(
@@ -185,33 +198,34 @@ def _is_nifti(item: SourceItem) -> bool:
         return is_nifti_head(handle.read(_HEAD_BYTES))
 
 
-def _nifti_entry(item: SourceItem) -> _Entry:
+def _nifti_entry(item: SourceItem, wanted: Wanted) -> _Entry:
     """Describe a NIfTI file; one that cannot be used is a candidate that says why."""
     try:
         head = read_nifti_head(item)
     except UndecodableError:
         raise
     except InputRefusedError as error:
-        return _faulty_entry(item.name, UNKNOWN_NIFTI, error)
+        return _faulty_entry(item.name, UNKNOWN_NIFTI, error, wanted)
     header = describe_nifti(head)
-    candidate = judge(item.name, header, None)
+    candidate = judge(item.name, header, None, wanted)
     if not header.label_map:
         return _Entry(candidate, partial(load_nifti, item))
     words = f"{item.file_name!r} is a label map, not an image; give the image that it was drawn on"
-    return replace(_faulty_entry(item.name, header, InputRefusedError(words)), candidate=candidate)
+    return replace(_faulty_entry(item.name, header, InputRefusedError(words), wanted), candidate=candidate)
 
 
-def _dicom_entry(group: SeriesGroup) -> _Entry:
+def _dicom_entry(group: SeriesGroup, wanted: Wanted) -> _Entry:
     """Describe a group of slices."""
     header, stack = describe(group)
     token = group.slices[0].instance.subject_token
     if isinstance(stack, InputRefusedError):
-        return _faulty_entry(group.key, header, stack, token)
-    return _Entry(judge(group.key, header, None), partial(_load_group, group, header, stack), subject_token=token)
+        return _faulty_entry(group.key, header, stack, wanted, token)
+    candidate = judge(group.key, header, None, wanted)
+    return _Entry(candidate, partial(_load_group, group, header, stack), subject_token=token)
 
 
 def _faulty_entry(
-    key: str, header: SeriesHeader, problem: InputRefusedError, subject_token: str | None = None
+    key: str, header: SeriesHeader, problem: InputRefusedError, wanted: Wanted, subject_token: str | None = None
 ) -> _Entry:
     """Describe a series that cannot be loaded; it says why, and whether it would fit if it could."""
 
@@ -219,8 +233,8 @@ def _faulty_entry(
         """Refuse with the fault."""
         raise problem
 
-    fits = judge(key, header, None).suitable
-    return _Entry(judge(key, header, problem), refuse, problem, fits, subject_token)
+    fits = judge(key, header, None, wanted).suitable
+    return _Entry(judge(key, header, problem, wanted), refuse, problem, fits, subject_token)
 
 
 def _best(findings: _Findings) -> _Entry:
@@ -233,7 +247,7 @@ def _best(findings: _Findings) -> _Entry:
     if not ranked[0].suitable:
         raise _nothing_suitable(findings, ranked)
     if is_tie(ranked):
-        raise _ambiguous("more than one series is equally good; choose one with --series", ranked)
+        raise _open_choice("more than one series is equally good", ranked, findings.wanted)
     return next(entry for entry in findings.entries if entry.candidate.key == ranked[0].key)
 
 
@@ -247,7 +261,7 @@ def _named(findings: _Findings, key: str) -> _Entry:
         )
     if len(parts) > 1:
         ranked = rank([entry.candidate for entry in parts])
-        raise _ambiguous(f"the series {key!r} has {len(parts)} parts; choose one with --series", ranked)
+        raise _open_choice(f"the series {key!r} has {len(parts)} parts", ranked, findings.wanted)
     return parts[0]
 
 
@@ -280,9 +294,14 @@ def _require_something(findings: _Findings) -> None:
 
 
 def _with_a_way_on(error: InputRefusedError, findings: _Findings) -> InputRefusedError:
-    """Add to an error that a series can be chosen in spite of it, where there is one."""
-    usable = [entry.candidate.key for entry in findings.entries if entry.problem is None]
-    return type(error)(f"{error}, or choose a series with --series: {usable[0]}") if usable else error
+    """Add to an error that a series can be chosen in spite of it, where there is one that an answer may come of."""
+    sound = {entry.candidate.key for entry in findings.entries if entry.problem is None}
+    ways = [
+        candidate.key
+        for candidate in findings.candidates
+        if candidate.key in sound and not is_in_other_plane(candidate.header, findings.wanted)
+    ]
+    return type(error)(f"{error}, or choose a series with --series: {ways[0]}") if ways else error
 
 
 def _require_one_subject(findings: _Findings) -> None:
@@ -303,14 +322,15 @@ def _nothing_suitable(findings: _Findings, ranked: Sequence[Candidate]) -> Input
     images = [candidate for candidate in ranked if not candidate.header.label_map]
     if not images:
         return InputRefusedError("there are label maps only, and no image; give the images that they were drawn on")
-    return _ambiguous(
-        "no series is suitable (a T1-weighted coronal or sagittal knee); choose one with --series", images
-    )
+    return _open_choice(f"no series is suitable ({findings.wanted.words})", images, findings.wanted)
 
 
-def _ambiguous(words: str, ranked: Sequence[Candidate]) -> AmbiguousSeriesError:
-    """Refuse with the list of candidates."""
-    return AmbiguousSeriesError("\n".join((f"{words}:", *candidate_lines(ranked))))
+def _open_choice(words: str, ranked: Sequence[Candidate], wanted: Wanted) -> InputRefusedError:
+    """Refuse with the list of candidates; a choice is offered unless none of them is in the bundle's plane."""
+    lines = candidate_lines(ranked)
+    if wanted.plane is None or not all(is_in_other_plane(one.header, wanted) for one in ranked):
+        return AmbiguousSeriesError("\n".join((f"{words}; choose one with --series:", *lines)))
+    return WrongPlaneError("\n".join((f"{words}; none is {wanted.plane.value}; give one that is:", *lines)))
 
 
 def _load_group(group: SeriesGroup, header: SeriesHeader, stack: Stack, reasons: tuple[str, ...]) -> LoadedSeries:

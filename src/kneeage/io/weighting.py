@@ -87,6 +87,16 @@ def judge_fat_suppression(acquisition: Acquisition, texts: tuple[str, ...]) -> b
     return None if options is None and not acquisition.suppression else False
 
 
+def sequence_name(weighting: str | None, *, fat_suppressed: bool | None) -> str:
+    """Name a sequence as bundles do, such as ``"T1"`` or ``"PD fat-suppressed"``.
+
+    Args:
+        weighting: ``"T1"``, ``"PD"`` or ``"T2"``; None: not known.
+        fat_suppressed: Whether the signal of fat is suppressed; None: not known, and taken as no.
+    """
+    return f"{weighting or 'unknown weighting'}{' fat-suppressed' if fat_suppressed else ''}"
+
+
 def _from_physics(acquisition: Acquisition) -> tuple[str | None, str]:
     """Judge the weighting from times and angles."""
     sequence = set(acquisition.sequence)

@@ -90,7 +90,7 @@ class StudyExaminer:
         Raises:
             InputRefusedError: The images cannot carry an answer.
         """
-        series = load(images)
+        series = load(images, wanted=self._examiner.wanted)
         asked = replace(self.question, sex=header_sex(series)) if self.sex_from_header else self.question
         examination = self._examiner.examine(series, asked, explain=self.explain)
         write_documents(examination, documents, self.lang, "binary", pdf=True)

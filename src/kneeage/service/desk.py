@@ -28,6 +28,7 @@ from kneeage.io.output import whole_folder
 from kneeage.io.ranking import is_tie
 from kneeage.io.read import load, survey
 from kneeage.io.series import Candidate
+from kneeage.io.wanted import T1_KNEE, Wanted
 from kneeage.pipeline import Examination, Examiner, Progress, refused
 from kneeage.service.answers import digests, told
 from kneeage.service.audit import Journal
@@ -182,9 +183,9 @@ class Desk:
         return self._write_papers(task) if task.kind is RunKind.DOCUMENTS else self._estimate(task)
 
     def _inspect(self, task: Task) -> RunEnd:
-        """List the series of an examination."""
+        """List the series of an examination, ranked for a bundle."""
         self.queue.step(task, "reading", 0.0)
-        found = survey(self.files.source(task.examination))
+        found = survey(self.files.source(task.examination), self._wanted(task))
         if not found.candidates:
             words = next(iter(found.unreadable), f"no DICOM or NIfTI series among {found.foreign} files")
             raise InputRefusedError(words)
@@ -192,6 +193,11 @@ class Desk:
         if len(found.candidates) > len(series):
             notes.insert(0, f"{len(found.candidates) - len(series)} more series, ranked after these, are not listed")
         return RunEnd(RunState.DONE, case={"series": series, "notes": notes})
+
+    def _wanted(self, task: Task) -> Wanted:
+        """Say what the bundle of an inspection covers; where it is gone, the first one that can be used."""
+        bundle = self.shelf.usable(_bundle_of(task)).bundle
+        return T1_KNEE if bundle is None else Wanted.by(bundle.manifest)
 
     def _estimate(self, task: Task) -> RunEnd:
         """Estimate, unless the answer is there already."""
@@ -236,8 +242,9 @@ class Desk:
 
     def _examine(self, task: Task, number: int, progress: Progress) -> Examination:
         """Read and answer."""
-        series = load(self.files.source(task.examination), task.question.get("series"))
-        return self._examiner(_bundle_of(task)).examine(
+        examiner = self._examiner(_bundle_of(task))
+        series = load(self.files.source(task.examination), task.question.get("series"), examiner.wanted)
+        return examiner.examine(
             series,
             question_of(task.question),
             labels=self._corrected(task, number, series.volume),

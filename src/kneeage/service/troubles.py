@@ -13,12 +13,14 @@ from kneeage.core.errors import (
     OutputError,
     UndecodableError,
     UsageError,
+    WrongPlaneError,
 )
 
 _CODES: dict[type[KneeAgeError], str] = {
     GeometryError: "geometry",
     UndecodableError: "undecodable",
     AmbiguousSeriesError: "ambiguous_series",
+    WrongPlaneError: "wrong_plane",
     InputRefusedError: "input_refused",
     UsageError: "invalid",
     BundleError: "bundle",

@@ -14,6 +14,7 @@ from kneeage.service.cases import Case, CaseState, Order, RunKind, StateError
 from kneeage.service.register import require_state
 from kneeage.web.errors import WebError, full_disk, responses
 from kneeage.web.office import Office, office_of
+from kneeage.web.runs import asked_bundle, bundle_facts
 from kneeage.web.schemas import CaseBody, CaseList, Id, NewCase, Received, ShortText, case_body, short_case
 from kneeage.web.security import Reader, Writer
 from kneeage.web.settings import Limits
@@ -21,6 +22,7 @@ from kneeage.web.upload import holds_archive, receive_form, require_safe
 
 router = APIRouter(prefix="/api", tags=["examinations"])
 TheOffice = Annotated[Office, Depends(office_of)]
+RankedFor = Annotated[str | None, Query(pattern=r"^[0-9a-f]{16}$", description="null: the chosen one")]
 
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "server-sent events"}
@@ -84,9 +86,9 @@ async def send_files(request: Request, office: TheOffice, user: Writer, key: Id)
 
 
 @router.post("/examinations/{key}/inspect", status_code=202, responses=responses(403, 404, 409, 413))
-def inspect(office: TheOffice, user: Writer, key: Id) -> CaseBody:
-    """Have the series of an examination listed and ranked."""
-    office.register.order(key, user, Order(RunKind.INSPECT, {}))
+def inspect(office: TheOffice, user: Writer, key: Id, bundle: RankedFor = None) -> CaseBody:
+    """Have the series of an examination listed, and ranked for the bundle that is to answer."""
+    office.register.order(key, user, Order(RunKind.INSPECT, {}, bundle_facts(asked_bundle(office, bundle))))
     return case_body(office.register.case(key))
 
 

@@ -74,7 +74,7 @@ _LABELS_FILE = FileName.LABELS.value
 @router.post("/runs", status_code=202, responses=responses(403, 404, 409, 413))
 def ask(office: TheOffice, user: Writer, key: Id, asked: AskedQuestion) -> RunBody:
     """Have a question answered."""
-    case, shelved = office.register.case(key), _bundle(office, asked.bundle)
+    case, shelved = office.register.case(key), asked_bundle(office, asked.bundle)
     _require_prior(asked, shelved)
     if asked.series is not None and asked.series not in {series["key"] for series in case.series or ()}:
         raise WebError(422, "invalid", "body.series: have the examination inspected, and take a key of its list")
@@ -135,20 +135,20 @@ def download(
     return file_response(given, _TYPES[Path(name.value).suffix], saved_as)
 
 
+def asked_bundle(office: Office, wanted: str | None) -> Shelved:
+    """Give the bundle that is asked for, or the chosen one."""
+    shelved = office.chosen if wanted is None else office.shelf.find(wanted)
+    if shelved is None:
+        raise WebError(422, "invalid", "bundle: there is no such bundle")
+    return shelved
+
+
 def bundle_facts(shelved: Shelved) -> dict[str, str]:
     """Name a bundle in the register."""
     bundle = shelved.bundle
     if bundle is None:
         raise WebError(422, "invalid", "this bundle cannot be used; choose another one")
     return named(bundle)
-
-
-def _bundle(office: Office, wanted: str | None) -> Shelved:
-    """Give the bundle that is asked for, or the chosen one."""
-    shelved = office.chosen if wanted is None else office.shelf.find(wanted)
-    if shelved is None:
-        raise WebError(422, "invalid", "body.bundle: there is no such bundle")
-    return shelved
 
 
 def _require_prior(asked: AskedQuestion, shelved: Shelved) -> None:
@@ -166,7 +166,7 @@ def _base_run(office: Office, key: str, number: int) -> Run:
 
 def _correct(office: Office, user: str, key: str, base: Run, given: Path, content: str) -> RunBody:
     """Check labels, keep them, and have the question answered from them."""
-    shelved = _bundle(office, None if base.bundle is None else base.bundle["id"])
+    shelved = asked_bundle(office, None if base.bundle is None else base.bundle["id"])
     known = [] if shelved.bundle is None else shelved.bundle.manifest.segment.label_values
     found = _labels(_path(office, key, base.number, _LABELS_FILE))
     allowed = known if content == "labels" else plate_values(known)

@@ -31,10 +31,7 @@ startPage(
     onLanguage(redraw);
     bundles = (await ask("/api/bundles")).items.filter((bundle) => bundle.usable);
     fillBundles();
-    find("#bundle").addEventListener("change", () => {
-      showDemonstration(chosenBundle()?.population === "virtual");
-      redraw();
-    });
+    find("#bundle").addEventListener("change", onBundle);
     redraw();
     const begun = new URLSearchParams(location.search).get("examination") ?? "";
     if (ID.test(begun)) await resume(begun);
@@ -53,7 +50,7 @@ async function resume(id) {
   find("#sent").hidden = false;
   sentCount = { files, size };
   redraw();
-  if (!examination.series && state !== "inspecting") examination = await ask(`/api/examinations/${id}/inspect`, { method: "POST" });
+  if (!examination.series && state !== "inspecting") examination = await inspected(id);
   stopFollowing = follow(id, onExamination);
   return redraw();
 }
@@ -91,13 +88,31 @@ async function take(files) {
   try {
     examination = await ask("/api/examinations", { method: "POST", json: { reference: find("#reference").value.trim() } });
     await upload(examination.id, files, { onProgress: showSent, signal: sending.signal });
-    examination = await ask(`/api/examinations/${examination.id}/inspect`, { method: "POST" });
+    examination = await inspected(examination.id);
     find("#sending").hidden = true;
     find("#sent").hidden = false;
     find("#again").focus();
     stopFollowing = follow(examination.id, onExamination);
   } catch (error) {
     reset();
+    showError(error);
+  }
+  return redraw();
+}
+
+/** Have the series ranked for the bundle that is to answer. */
+function inspected(id) {
+  const bundle = find("#bundle").value;
+  return ask(`/api/examinations/${id}/inspect${bundle ? `?bundle=${bundle}` : ""}`, { method: "POST" });
+}
+
+/** Another bundle may need other series: they are ranked anew. */
+async function onBundle() {
+  showDemonstration(chosenBundle()?.population === "virtual");
+  if (!canAsk()) return redraw();
+  try {
+    examination = await inspected(examination.id);
+  } catch (error) {
     showError(error);
   }
   return redraw();
@@ -158,7 +173,7 @@ function drawSeries(state) {
   const lead = find("#series-lead");
   list.replaceChildren();
   find("#unsuitable").replaceChildren();
-  if (!examination.series && state !== "unreadable") return void (lead.textContent = say("new.inspecting"));
+  if (state === "inspecting" || (!examination.series && state !== "unreadable")) return void (lead.textContent = say("new.inspecting"));
   if (state === "unreadable") return void unreadable(lead);
   const candidates = examination.series ?? [];
   const suitable = candidates.filter((candidate) => candidate.suitable);
@@ -181,7 +196,7 @@ function seriesLead(suitable, chosen) {
   return ["new.tie", { count: suitable.filter((candidate) => candidate.rank === 1).length }];
 }
 
-/** Say whether the chosen bundle answers for the plane of a series, as far as both are known. */
+/** Say whether the chosen bundle answers for the plane of a series, which may have been ranked for another bundle. */
 function isAnswerable(candidate) {
   const planes = chosenBundle()?.planes ?? [];
   return !candidate.plane || !planes.length || planes.includes(candidate.plane);
@@ -205,7 +220,7 @@ function choice(candidate, checked) {
   const title = candidate.description || say("new.no_description");
   const spacing = candidate.spacing_mm.map((value) => number(value, 2)).join(" × ");
   const facts = make("ul", {}, ...candidate.reasons.map((reason) => make("li", { text: phrase(reason) })));
-  if (!isAnswerable(candidate)) {
+  if (candidate.suitable && !isAnswerable(candidate)) {
     const planes = chosenBundle().planes.map((plane) => say(`plane.${plane}`)).join(say("unit.comma"));
     facts.prepend(make("li", { text: say("new.other_plane", { plane: say(`plane.${candidate.plane}`), planes }) }));
   }
