@@ -44,7 +44,14 @@ def test_help_loads_no_heavy_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_console_script_runs_main() -> None:
-    code = "import sys; sys.argv = ['kneeage', '--version']; from kneeage.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-c", "import sys; sys.argv = ['kneeage', '--version']; from kneeage.cli import main; main()"),
+        ("-m", "kneeage", "--version"),
+    ],
+    ids=["console script", "module"],
+)
+def test_the_program_runs_main(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"kneeage {kneeage.__version__}\n")
